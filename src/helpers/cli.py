@@ -1,0 +1,138 @@
+"""The console command `study`: run a parameter file, check it, see where a run stands, rebuild its report.
+
+This module stands above all rooms and is the only one that knows both the runner and the report.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from helpers.evaluation import headline
+from helpers.reporting import build_report
+from helpers.study import ArtefactError, ParameterError, Run, load_study
+from helpers.study.artefacts import PARAMS_FILE
+from helpers.study.paths import project_file, short_path
+from helpers.study.progress import Screen
+from helpers.study.runner import Plan, RunLocked, StageError, run_study
+from helpers.study.stages import STAGES, find_stage, fingerprints, read_records, why_stale
+
+EXPECTED = (ParameterError, ArtefactError, StageError, RunLocked)
+NAMED_WEIGHTS = ("ct", "imagenet", "none")
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `study`; the exit status is 0, 1 after an error with a message, or 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False)
+    try:
+        return options.command(options, console)
+    except EXPECTED as error:
+        Console(stderr=True, highlight=False).print(f"study: {error}", style="bold red", markup=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Stopped. Finished stages are kept; the same command goes on from here.")
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="study", description="Run the thoracolumbar fracture study.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the notebooks and build the report")
+    run.add_argument("params", help="parameter file, for example params/default.yaml")
+    run.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.NAME=VALUE")
+    stage_names = ", ".join(stage.key for stage in STAGES)
+    part = run.add_mutually_exclusive_group()
+    part.add_argument(
+        "--from", dest="first", metavar="STAGE", help=f"run this stage and all later ones afresh: {stage_names}"
+    )
+    part.add_argument("--only", metavar="STAGE", help="consider this stage alone")
+    run.add_argument("--force", action="store_true", help="run stages afresh even if they are up to date")
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser("check", help="validate a parameter file without running it")
+    check.add_argument("params")
+    check.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.NAME=VALUE")
+    check.set_defaults(command=_check)
+
+    status = commands.add_parser("status", help="show which stages of a run are up to date")
+    status.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
+    status.set_defaults(command=_status)
+
+    report = commands.add_parser("report", help="build the report of a run again")
+    report.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
+    report.set_defaults(command=_report)
+    return parser
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    study = load_study(options.params, overrides=options.overrides)
+    folder = project_file(f"runs/{study.study.name}")
+    plan = Plan(
+        first=find_stage(options.first) if options.first else None,
+        only=find_stage(options.only) if options.only else None,
+        force=options.force,
+    )
+    console.print(f"Study {study.study.name!r} in {short_path(folder)}", markup=False)
+    with Screen(console) as screen:
+        run_study(study, folder, screen=screen, build_report=build_report, plan=plan)
+    _print_result(folder, console)
+    return 0
+
+
+def _print_result(folder: Path, console: Console) -> None:
+    metrics = folder / "metrics.json"
+    if metrics.is_file():
+        console.print(headline(Run(folder).read_json("metrics")), markup=False, style="bold")
+    report = folder / "report.html"
+    if report.is_file():
+        console.print(f"Report: {short_path(report)}", markup=False, soft_wrap=True)
+
+
+def _check(options: argparse.Namespace, console: Console) -> int:
+    study = load_study(options.params, overrides=options.overrides)
+    if study.cohort.source != "phantom":
+        for name in ("folder", "labels"):
+            path = getattr(study.cohort, name)
+            if not project_file(path).exists():
+                raise ParameterError(f"{options.params}: cohort.{name}: {path} does not exist")
+    weights = study.training.weights
+    if weights not in NAMED_WEIGHTS and not project_file(weights).is_file():
+        names = ", ".join(NAMED_WEIGHTS)
+        raise ParameterError(f"{options.params}: training.weights: {weights!r} is no file, and none of {names}")
+    console.print(f"{options.params}: valid; study {study.study.name!r}", markup=False)
+    return 0
+
+
+def _status(options: argparse.Namespace, console: Console) -> int:
+    folder = _run_folder(options.run)
+    wanted, records = fingerprints(Run(folder).study), read_records(folder)
+    table = Table("stage", "state", "finished", "seconds")
+    for stage in STAGES:
+        record = records.get(stage.key)
+        state = why_stale(stage, folder, record=record, fingerprint=wanted[stage.key]) or "up to date"
+        table.add_row(stage.key, state, record.finished if record else "", f"{record.seconds:.0f}" if record else "")
+    console.print(table)
+    return 0
+
+
+def _report(options: argparse.Namespace, console: Console) -> int:
+    path = build_report(_run_folder(options.run))
+    console.print(f"Report: {short_path(path)}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _run_folder(name: str) -> Path:
+    for folder in (project_file(f"runs/{name}"), project_file(name)):
+        if (folder / PARAMS_FILE).is_file():
+            return folder
+    raise ArtefactError(f"no run called {name!r}: runs lie in runs/, each with a {PARAMS_FILE}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

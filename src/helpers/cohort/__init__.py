@@ -1,0 +1,20 @@
+"""Any cohort, read and audited: files and labels in, samples, exclusions, splits and verdicts out (notebook 01)."""
+
+from helpers.cohort.audit import audit_cohort
+from helpers.cohort.exclusions import CohortError, Reason
+from helpers.cohort.reading import Cohort, load_pixels, read_cohort
+from helpers.cohort.sources import Source, open_source
+from helpers.cohort.splits import SplitError, split_cohort
+
+__all__ = [
+    "Cohort",
+    "CohortError",
+    "Reason",
+    "Source",
+    "SplitError",
+    "audit_cohort",
+    "load_pixels",
+    "open_source",
+    "read_cohort",
+    "split_cohort",
+]

@@ -1,0 +1,144 @@
+"""Why a file or a row of the labels table is not used: enumerated reasons, each with its remedy.
+
+Nothing is skipped in silence. A reader that meets an input it cannot use raises `NotUsable`; whoever reads the cohort
+turns that into an `Exclusion`. What makes the whole cohort impossible is a `CohortError`.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+MESSAGE_LENGTH = 200
+
+
+class CohortError(ValueError):
+    """A cohort that cannot be used at all; the message names the file, the field and the way out."""
+
+
+class Reason(StrEnum):
+    """Why something was left out. The value is what `exclusions.parquet` holds."""
+
+    UNLABELLED_FILE = "unlabelled_file"
+    NOT_DICOM = "not_dicom"
+    NOT_IMAGE = "not_image"
+    FILE_MISSING = "file_missing"
+    PATH_ESCAPES_FOLDER = "path_escapes_folder"
+    MISSING_LABEL = "missing_label"
+    UNKNOWN_LABEL = "unknown_label"
+    BAD_NUMBER = "bad_number"
+    BAD_BOX = "bad_box"
+    DUPLICATE_ROW = "duplicate_row"
+    LABEL_CONFLICT = "label_conflict"
+    PATIENT_CONFLICT = "patient_conflict"
+    UNREADABLE_DICOM = "unreadable_dicom"
+    UNSUPPORTED_COMPRESSION = "unsupported_compression"
+    NOT_CT = "not_ct"
+    LOCALIZER = "localizer"
+    MULTI_FRAME = "multi_frame"
+    MISSING_RESCALE = "missing_rescale"
+    NOT_HU = "not_hu"
+    MISSING_PIXEL_SPACING = "missing_pixel_spacing"
+    SEVERAL_SERIES = "several_series"
+    IRREGULAR_SERIES = "irregular_series"
+    PLANE_OUTSIDE_VOLUME = "plane_outside_volume"
+    UNREADABLE_IMAGE = "unreadable_image"
+    COLOUR_IMAGE = "colour_image"
+    NO_MM_PER_PX = "no_mm_per_px"
+    BOX_OUTSIDE_IMAGE = "box_outside_image"
+    MISSING_PATIENT = "missing_patient"
+    MIXED_BITS = "mixed_bits"
+
+
+REMEDIES = {
+    Reason.UNLABELLED_FILE: "Add a row for this file to the labels table, or leave it out knowingly.",
+    Reason.NOT_DICOM: "Remove the file from the folder, or export it again as DICOM with its 128-byte preamble.",
+    Reason.NOT_IMAGE: "Convert it to PNG, JPEG or TIFF, or read DICOM files with `source: dicom`.",
+    Reason.FILE_MISSING: "Correct the name in the labels table (relative to cohort.folder), or restore the file.",
+    Reason.PATH_ESCAPES_FOLDER: "Name files relative to cohort.folder, without `..` and without a leading slash.",
+    Reason.MISSING_LABEL: "Fill in the label, or remove the row.",
+    Reason.UNKNOWN_LABEL: "Correct the label, or map it to a class in cohort.label_values.",
+    Reason.BAD_NUMBER: "Write a plain number with a decimal point, or leave the cell empty.",
+    Reason.BAD_BOX: "Give all of x0, y0, x1, y1 with x0 < x1 and y0 < y1, or none of them.",
+    Reason.DUPLICATE_ROW: "Keep one row per image and box.",
+    Reason.LABEL_CONFLICT: "Decide which label is right and keep only its row.",
+    Reason.PATIENT_CONFLICT: "Decide which patient the file belongs to and correct the other rows.",
+    Reason.UNREADABLE_DICOM: "Copy or export the file again: it is damaged or cut short.",
+    Reason.UNSUPPORTED_COMPRESSION: "Decompress the file, for example with `dcmdjpeg` or `gdcmconv --raw`.",
+    Reason.NOT_CT: "Remove the row: only images with Modality CT are used.",
+    Reason.LOCALIZER: "Name the CT image itself: a localizer (scout view) is a projection.",
+    Reason.MULTI_FRAME: "Export single-frame images, one file per slice.",
+    Reason.MISSING_RESCALE: (
+        "Export with RescaleSlope and RescaleIntercept; for 16-bit image files add the column rescale_intercept."
+    ),
+    Reason.NOT_HU: "Export the original CT image: this one does not hold Hounsfield units.",
+    Reason.MISSING_PIXEL_SPACING: "Export with PixelSpacing, or give mm_per_px in the labels table.",
+    Reason.SEVERAL_SERIES: "Put each series into a folder of its own and name that folder.",
+    Reason.IRREGULAR_SERIES: "Export the complete series again: slices must be parallel and evenly spaced.",
+    Reason.PLANE_OUTSIDE_VOLUME: "Correct slice_index: planes are counted from 0 at the patient's right side.",
+    Reason.UNREADABLE_IMAGE: "Copy or export the file again: it is damaged or cut short.",
+    Reason.COLOUR_IMAGE: "Export a grey image without colour overlay or colour map.",
+    Reason.NO_MM_PER_PX: "Fill the column mm_per_px of the labels table, or set cohort.mm_per_px.",
+    Reason.BOX_OUTSIDE_IMAGE: "Correct the box: it must lie within the image it refers to.",
+    Reason.MISSING_PATIENT: "Fill in PatientID: without it a patient could leak between training and test.",
+    Reason.MIXED_BITS: "Keep images in HU and 8-bit images in separate studies: their grey values do not compare.",
+}
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """One file or row that is not used.
+
+    Attributes
+    ----------
+    source
+        File or folder, relative to the cohort folder, as the labels table names it.
+    reason
+        Why it is not used.
+    detail
+        What exactly was found, for example the offending value and the row of the table.
+    """
+
+    source: str
+    reason: Reason
+    detail: str
+
+
+class NotUsable(Exception):
+    """Raised by readers: this input cannot be used, for this reason."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@contextlib.contextmanager
+def refusing(reason: Reason, *, name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises within the block into `NotUsable`.
+
+    Decoders raise anything from `EOFError` to `struct.error` on damaged bytes; one bad file must not end the audit of
+    thousands, and it is not skipped in silence either: the finding is recorded with the decoder's own words.
+    """
+    try:
+        yield
+    except NotUsable:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split())[:MESSAGE_LENGTH]
+        raise NotUsable(reason, f"{name}: {type(error).__name__}: {words}") from error
+
+
+def exclusions_table(exclusions: Sequence[Exclusion]) -> pd.DataFrame:
+    """One row per exclusion with its remedy, sorted, as `exclusions.parquet` holds them."""
+    rows = sorted((item.source, item.reason.value, item.detail, REMEDIES[item.reason]) for item in exclusions)
+    return pd.DataFrame(rows, columns=["source", "reason", "detail", "remedy"], dtype="str")
+
+
+def exclusion_counts(exclusions: pd.DataFrame) -> pd.DataFrame:
+    """How often each reason occurs, most frequent first: columns reason, count, remedy."""
+    counts = exclusions.groupby(["reason", "remedy"], as_index=False).size().rename(columns={"size": "count"})
+    counts = counts.sort_values(["count", "reason"], ascending=[False, True], ignore_index=True)
+    return counts[["reason", "count", "remedy"]]

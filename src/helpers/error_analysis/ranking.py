@@ -1,0 +1,59 @@
+"""Which samples the study gets wrong, the most confident mistakes first, and right ones to compare with."""
+
+import pandas as pd
+
+KEPT_COLUMNS = ("PatientAge", "PatientSex", "ConvolutionKernel", "SliceThickness", "ManufacturerModelName")
+
+
+def rank_predictions(out_of_fold: pd.DataFrame, *, cohort: pd.DataFrame) -> pd.DataFrame:
+    """Join predictions with what is known of each sample and order them by confidence.
+
+    Parameters
+    ----------
+    out_of_fold
+        One row per tested sample: sample_id, PatientID, y_true, y_pred, p_<class>.
+    cohort
+        The cohort table; level and acquisition columns are taken along where they exist.
+
+    Returns
+    -------
+    Table with `kind` (reference → prediction), `confidence` (probability of the predicted class), `p_true`
+    (probability of the reference class) and `is_error`, the most confident first.
+    """
+    table = out_of_fold.copy()
+    table["confidence"] = [row[f"p_{row['y_pred']}"] for _, row in table.iterrows()]
+    table["p_true"] = [row[f"p_{row['y_true']}"] for _, row in table.iterrows()]
+    table["is_error"] = table["y_true"] != table["y_pred"]
+    table["kind"] = table["y_true"] + " → " + table["y_pred"]
+    known = [name for name in ("level", *KEPT_COLUMNS) if name in cohort and cohort[name].notna().any()]
+    table = table.merge(cohort[["sample_id", *known]], on="sample_id", how="left", validate="one_to_one")
+    return table.sort_values(["confidence", "sample_id"], ascending=[False, True]).reset_index(drop=True)
+
+
+def ranked_errors(ranked: pd.DataFrame) -> pd.DataFrame:
+    """The errors alone, with their rank from 1; empty if there are none."""
+    errors = ranked[ranked["is_error"]].drop(columns="is_error").reset_index(drop=True)
+    errors.insert(0, "rank", range(1, len(errors) + 1))
+    return errors
+
+
+def count_kinds(ranked: pd.DataFrame, *, class_names: dict[str, str]) -> pd.DataFrame:
+    """How often each reference class was taken for each other one, and the share of that class."""
+    rows = []
+    for reference, name in class_names.items():
+        of_class = ranked[ranked["y_true"] == reference]
+        for predicted, other in class_names.items():
+            errors = of_class[of_class["y_pred"] == predicted]
+            if predicted != reference and len(errors):
+                share = len(errors) / len(of_class)
+                rows.append((f"{reference} {name}", f"{predicted} {other}", len(errors), errors["PatientID"].nunique(), share))
+    columns = ["reference", "predicted", "images", "patients", "share of the class"]
+    return pd.DataFrame(rows, columns=columns).sort_values("images", ascending=False, ignore_index=True)
+
+
+def pick_correct(ranked: pd.DataFrame, *, n: int) -> pd.DataFrame:
+    """Right predictions to set beside the errors: the most confident of each class in turn, `n` in all."""
+    correct = ranked[~ranked["is_error"]]
+    place_in_class = correct.groupby("y_true").cumcount()
+    order = correct.assign(place=place_in_class).sort_values(["place", "y_true"], kind="stable")
+    return order.drop(columns="place").head(n).reset_index(drop=True)

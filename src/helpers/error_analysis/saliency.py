@@ -1,0 +1,102 @@
+"""Grad-CAM of the network that tested a sample: where the last convolutions speak for the predicted class."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from captum.attr import LayerAttribution, LayerGradCam
+from torch import Tensor
+from torchvision.models import ResNet
+
+from helpers.study.params import TrainingParams
+from helpers.training import InputTransform, Samples, load_network
+
+
+@dataclass(frozen=True)
+class SaliencyMaps:
+    """Grad-CAM maps of some samples.
+
+    Parameters
+    ----------
+    table
+        One row per map: sample_id, fold, seed, target (class key), peak position and its distance to the crop centre.
+    images
+        (N, S, S) windowed images in [0, 1] as the network saw them.
+    maps
+        (N, S, S) float32 in [0, 1]; each is divided by its own maximum, and is zero where nothing speaks for the class.
+    """
+
+    table: pd.DataFrame
+    images: np.ndarray
+    maps: np.ndarray
+
+
+def grad_cam(network: ResNet, images: Tensor, *, targets: Tensor) -> np.ndarray:
+    """Grad-CAM on layer4 by captum (Selvaraju 2017): positive evidence only, enlarged to the image.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    images
+        (N, 3, S, S) network input.
+    targets
+        (N,) class indices to explain.
+
+    Returns
+    -------
+    (N, S, S) float32, each map divided by its maximum; all zero if no evidence is positive.
+    """
+    network.requires_grad_(True)  # a frozen layer4 would give no gradient
+    maps = LayerGradCam(network, network.layer4).attribute(images, target=targets, relu_attributions=True)
+    maps = LayerAttribution.interpolate(maps, tuple(images.shape[-2:]), interpolate_mode="bilinear")[:, 0]
+    peak = maps.amax((1, 2), keepdim=True)
+    return torch.where(peak > 0, maps / peak.clamp_min(torch.finfo(maps.dtype).tiny), 0).detach().numpy()
+
+
+def explain(
+    chosen: pd.DataFrame, *, samples: Samples, predictions: pd.DataFrame, params: TrainingParams,
+    transform: InputTransform, checkpoints: Path,
+) -> SaliencyMaps:  # fmt: skip
+    """Explain the predicted class of each chosen sample with a network that had it in its test fold.
+
+    Parameters
+    ----------
+    chosen
+        Rows with sample_id and y_pred.
+    samples
+        Cached images with labels.
+    predictions
+        All predictions; they tell which fold and seed tested a sample (the first seed is used).
+    params, transform
+        Training section and input transform of the run.
+    checkpoints
+        Folder of the trained networks.
+    """
+    torch.set_num_threads(params.threads)
+    tested = predictions[predictions["split"] == "test"].sort_values(["seed", "fold"]).drop_duplicates("sample_id")
+    chosen = chosen[["sample_id", "y_pred"]].merge(tested[["sample_id", "fold", "seed"]], on="sample_id")
+    size = params.input_size
+    images, maps = np.zeros((2, len(chosen), size, size), dtype=np.float32)
+    row_of = {sample: row for row, sample in enumerate(samples.table["sample_id"])}
+    for (fold, seed), group in chosen.groupby(["fold", "seed"]):
+        file = checkpoints / f"fold{fold}_seed{seed}.safetensors"
+        network = load_network(file, params=params, n_classes=len(samples.classes))
+        batch = transform.plain(samples.images[[row_of[sample] for sample in group["sample_id"]]])
+        targets = torch.tensor([samples.classes.index(key) for key in group["y_pred"]])
+        maps[group.index] = grad_cam(network, batch, targets=targets)
+        images[group.index] = transform.to_display(batch[:, 0])
+    return SaliencyMaps(_peaks(chosen, maps, spacing_mm=transform.spacing_mm), images, maps)
+
+
+def _peaks(chosen: pd.DataFrame, maps: np.ndarray, *, spacing_mm: float) -> pd.DataFrame:
+    flat = maps.reshape(len(maps), maps.shape[1] * maps.shape[2])
+    rows, columns = np.unravel_index(flat.argmax(1), maps.shape[1:])
+    empty = flat.max(1, initial=0) == 0  # no positive evidence anywhere: a map without a peak
+    rows, columns = (np.where(empty, np.nan, index) for index in (rows, columns))
+    center = (maps.shape[-1] - 1) / 2
+    offset = np.hypot(rows - center, columns - center) * spacing_mm
+    table = chosen.rename(columns={"y_pred": "target"})
+    return table.assign(peak_row_px=rows, peak_col_px=columns, peak_offset_mm=offset)

@@ -1,0 +1,213 @@
+"""The evaluation in its written forms: the document metrics.json and the tidy tables beside it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from helpers.evaluation.estimates import Metric
+from helpers.evaluation.metrics import METRIC_TITLES
+from helpers.evaluation.paper import (
+    PAPER_CITATION,
+    PAPER_CLASS_COUNTS,
+    PAPER_DOI,
+    PAPER_N_IMAGES,
+    PAPER_TRAINING_PERCENT,
+    PAPER_VALIDATION_PERCENT,
+    CompatibleSize,
+    paper_sizes,
+    paper_splits,
+)
+
+if TYPE_CHECKING:
+    from helpers.evaluation.summary import Evaluation
+
+WORDS = {
+    "class_key": "class",
+    "class_name": "name",
+    "title": "metric",
+    "ci_low": "low",
+    "ci_high": "high",
+    "ci_method": "interval",
+    "n_samples": "images",
+    "n_patients": "patients",
+    "n_correct": "right",
+    "in_two_part_split": "fits a two-part split",
+}
+PAPER, THIS_STUDY = "paper", "this study"
+
+
+def metrics_document(evaluation: "Evaluation") -> dict:
+    """Build the content of metrics.json: plain values only, NaN as null, every metric with its interval."""
+    return {
+        "cohort": {
+            "n_samples": len(evaluation.samples),
+            "n_patients": evaluation.n_patients,
+            "n_folds": len(evaluation.per_fold),
+            "n_seeds": evaluation.n_seeds,
+            "class_names": dict(evaluation.class_names),
+            "normal_class": evaluation.normal_class,
+        },
+        "bootstrap": {
+            "unit": "patient",
+            "n_replicates": evaluation.bootstrap.n_replicates,
+            "confidence": evaluation.bootstrap.confidence,
+            "seed": evaluation.bootstrap.seed,
+        },
+        "confusion": {
+            "classes": list(evaluation.class_names),
+            "rows": "reference",
+            "columns": "predicted",
+            "counts": evaluation.confusion.tolist(),
+            "row_fractions": [[cell.to_json_dict() for cell in row] for row in evaluation.row_fractions],
+        },
+        "overall": _plain(evaluation.overall),
+        "per_class": {key: _plain(metrics) for key, metrics in evaluation.per_class.items()},
+        "fracture_vs_normal": _plain(evaluation.fracture_vs_normal),
+        "per_fold": {str(fold): _plain(metrics) for fold, metrics in evaluation.per_fold.items()},
+        "training": _plain(evaluation.training),
+        "baseline": {"majority_class": evaluation.majority_class, **_plain(evaluation.baseline)},
+        "paper": _paper_document(evaluation.bootstrap.confidence),
+    }
+
+
+def _plain(metrics: Mapping[str, Metric]) -> dict[str, dict]:
+    return {name: metric.to_json_dict() for name, metric in metrics.items()}
+
+
+def _paper_document(confidence: float) -> dict:
+    splits = [
+        {part: _size_document(getattr(split, part), confidence) for part in ("training", "validation")}
+        for split in paper_splits()
+    ]
+    return {
+        "citation": PAPER_CITATION,
+        "doi": PAPER_DOI,
+        "n_images": PAPER_N_IMAGES,
+        "class_counts": dict(PAPER_CLASS_COUNTS),
+        "reported_percent": {"training": float(PAPER_TRAINING_PERCENT), "validation": float(PAPER_VALIDATION_PERCENT)},
+        "inferred_two_part_splits": splits,
+    }
+
+
+def _size_document(size: CompatibleSize, confidence: float) -> dict:
+    interval = size.interval(confidence=confidence)
+    return {
+        "estimate": size.n_correct / size.n_total,
+        "ci_low": interval.low,
+        "ci_high": interval.high,
+        "ci_method": interval.method,
+        "n_samples": size.n_total,
+        "n_patients": None,
+    }
+
+
+def evaluation_tables(evaluation: "Evaluation") -> dict[str, pd.DataFrame]:
+    """Build the tidy tables: one row per number, by the name of the file that holds them."""
+    return {
+        "confusion": _confusion_table(evaluation),
+        "overall": _metric_table(evaluation.overall),
+        "per_class": _class_table(evaluation),
+        "fracture_vs_normal": _metric_table(evaluation.fracture_vs_normal),
+        "per_fold": _fold_table(evaluation),
+        "baseline": _metric_table(evaluation.baseline),
+        "paper_comparison": paper_comparison(evaluation),
+    }
+
+
+METRIC_DTYPES = {
+    "estimate": "float64",
+    "ci_low": "float64",
+    "ci_high": "float64",
+    "ci_method": "string",
+    "n_samples": "int64",
+    "n_patients": "Int64",
+    "n_dropped": "int64",
+    "note": "string",
+}
+
+
+def _frame(rows: list[dict], *, leading: Mapping[str, str]) -> pd.DataFrame:
+    """Build a table with fixed columns and dtypes, so that an empty group or an all-None column keeps its type."""
+    dtypes = {**leading, **METRIC_DTYPES}
+    return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
+
+
+def _metric_table(metrics: Mapping[str, Metric]) -> pd.DataFrame:
+    return _frame(_metric_rows(metrics), leading={"metric": "string", "title": "string"})
+
+
+def _class_table(evaluation: "Evaluation") -> pd.DataFrame:
+    rows = [
+        {"class_key": key, "class_name": evaluation.class_names[key], **row}
+        for key, metrics in evaluation.per_class.items()
+        for row in _metric_rows(metrics)
+    ]
+    return _frame(rows, leading=dict.fromkeys(("class_key", "class_name", "metric", "title"), "string"))
+
+
+def _fold_table(evaluation: "Evaluation") -> pd.DataFrame:
+    rows = [{"fold": fold, **row} for fold, metrics in evaluation.per_fold.items() for row in _metric_rows(metrics)]
+    return _frame(rows, leading={"fold": "int64", "metric": "string", "title": "string"})
+
+
+def _metric_rows(metrics: Mapping[str, Metric]) -> list[dict]:
+    return [{"metric": name, "title": METRIC_TITLES[name], **value.to_json_dict()} for name, value in metrics.items()]
+
+
+def _confusion_table(evaluation: "Evaluation") -> pd.DataFrame:
+    classes = list(evaluation.class_names)
+    rows = [
+        {
+            "y_true": reference,
+            "y_pred": predicted,
+            "n": int(evaluation.confusion[row, column]),
+            **evaluation.row_fractions[row][column].to_json_dict(),
+        }
+        for row, reference in enumerate(classes)
+        for column, predicted in enumerate(classes)
+    ]
+    return _frame(rows, leading={"y_true": "string", "y_pred": "string", "n": "int64"})
+
+
+def paper_comparison(evaluation: "Evaluation") -> pd.DataFrame:
+    """Put the paper's two accuracies, at every sample size that fits them, beside those of this study.
+
+    Returns
+    -------
+    `part` ("training" or "validation"; ours under "validation" is the held-out accuracy), `source`, `n_correct`,
+    `in_two_part_split` (the size occurs in a division of the paper's cohort that fits both accuracies) and the metric
+    columns. Paper rows have no number of patients: their Wilson intervals treat images as independent and are
+    therefore, if anything, too narrow.
+    """
+    splits = paper_splits()
+    rows = []
+    for part, sizes in paper_sizes().items():
+        in_split = {getattr(split, part).n_total for split in splits}
+        for size in sizes:
+            rows.append(
+                {"part": part, "source": PAPER, "n_correct": size.n_correct, "n_dropped": 0}
+                | {"in_two_part_split": size.n_total in in_split}
+                | _size_document(size, evaluation.bootstrap.confidence)
+            )
+    ours = {"training": evaluation.training.get("accuracy"), "validation": evaluation.overall["accuracy"]}
+    rows += [
+        {"part": part, "source": THIS_STUDY, "n_correct": None, "in_two_part_split": False, **metric.to_json_dict()}
+        for part, metric in ours.items()
+        if metric is not None
+    ]
+    leading = {"part": "string", "source": "string", "n_correct": "Int64", "in_two_part_split": "bool"}
+    return _frame(rows, leading=leading)
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Shorten a table of this module for reading: words instead of keys, and no column without content.
+
+    Returns
+    -------
+    The grouping columns, then `metric`, `estimate`, `low`, `high`, `interval`, `images`, `patients`, `note`; `interval`
+    and `note` only where they hold something.
+    """
+    short = table.drop(columns=["metric"] if "title" in table else []).rename(columns=WORDS)
+    short = short.drop(columns="n_dropped")
+    return short.drop(columns=[name for name in ("interval", "note") if short[name].isna().all()])

@@ -1,0 +1,281 @@
+"""The simulated cohort as a folder: genuine DICOM files, a labels table, a truth table and a mark of completion."""
+
+import csv
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from helpers.phantom.dicom_writer import SeriesPlace, write_ct_image
+from helpers.phantom.patient import Patient, RenderedImage, plan_images, render_image, sample_patient
+
+logger = logging.getLogger(__name__)
+
+#: Raise it whenever a change alters the images: cohorts of another version are never reused.
+FORMAT_VERSION = 1
+CLASS_KEYS = ("A", "B", "C")
+MAX_IMAGES_PER_PATIENT = 4
+MARK = "phantom.json"
+LABEL_COLUMNS = ("file", "PatientID", "label", "level", "x0", "y0", "x1", "y1")
+#: Below this many images starting worker processes takes longer than it saves.
+_SERIAL_IMAGES = 24
+
+Report = Callable[[int, int], None]
+Row = dict[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class PhantomSpec:
+    """What to simulate.
+
+    Parameters
+    ----------
+    images
+        Images per class: A compression, B burst, C normal (this study's letters, not AO's). A class left out has none.
+    patients
+        Number of patients; each has 1 to 4 images.
+    seed
+        Non-negative seed from which everything follows.
+
+    Raises
+    ------
+    ValueError
+        If a field cannot be met; the message names the field.
+    """
+
+    images: dict[str, int] = field(default_factory=lambda: {"A": 279, "B": 295, "C": 124})
+    patients: int = 350
+    seed: int = 2024
+
+    def __post_init__(self) -> None:
+        for key, count in self.images.items():
+            if key not in CLASS_KEYS:
+                raise ValueError(f"images: unknown class {key!r}; known are {', '.join(CLASS_KEYS)}")
+            _require_count(f"images[{key!r}]", count, least=0)
+        _require_count("patients", self.patients, least=1)
+        _require_count("seed", self.seed, least=0)
+        object.__setattr__(self, "images", {key: self.images.get(key, 0) for key in CLASS_KEYS})
+        if self.total < self.patients:
+            raise ValueError(f"patients: {self.patients} patients need at least as many images, got {self.total}")
+        if self.total > MAX_IMAGES_PER_PATIENT * self.patients:
+            raise ValueError(
+                f"patients: {self.total} images need at least {-(-self.total // MAX_IMAGES_PER_PATIENT)} patients "
+                f"({MAX_IMAGES_PER_PATIENT} images each at most), got {self.patients}"
+            )
+
+    @property
+    def total(self) -> int:
+        """Images over all classes."""
+        return sum(self.images.values())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over the specification and `FORMAT_VERSION`."""
+        text = json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _require_count(name: str, value: int, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}: {value!r} is not a whole number of at least {least}")
+
+
+@dataclass(frozen=True)
+class PatientTask:
+    """What a worker needs to simulate one patient: number, class letters of the images, seed, cohort digest."""
+
+    number: int
+    labels: tuple[str, ...]
+    seed: np.random.SeedSequence
+    cohort: str
+
+    @property
+    def patient_id(self) -> str:
+        """``SIM0001`` and so on."""
+        return f"SIM{self.number:04d}"
+
+
+def plan_cohort(spec: PhantomSpec) -> list[PatientTask]:
+    """Share the images out: exactly ``spec.images`` over exactly ``spec.patients`` patients of 1 to 4 images.
+
+    Images of one class are dealt out in sequence, so that a patient has one kind of fracture (at most one patient
+    has both); normal images come in runs of one to three, alone or beside a patient's fractures.
+    """
+    deal_seed, *seeds = np.random.SeedSequence(spec.seed).spawn(1 + spec.patients)
+    rng = np.random.default_rng(deal_seed)
+    sizes = np.ones(spec.patients, dtype=int)
+    for _ in range(spec.total - spec.patients):
+        sizes[rng.choice(np.flatnonzero(sizes < MAX_IMAGES_PER_PATIENT))] += 1
+    deck = _deal_labels(rng, images=spec.images)
+    ends = np.cumsum(sizes)
+    hands = [tuple(deck[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
+    order = rng.permutation(spec.patients)
+    return [PatientTask(i + 1, hands[j], seeds[i], spec.digest) for i, j in enumerate(order)]
+
+
+def _deal_labels(rng: np.random.Generator, *, images: dict[str, int]) -> list[str]:
+    """All A, then all B, with the C scattered among them in runs of one to three."""
+    fractures = ["A"] * images["A"] + ["B"] * images["B"]
+    runs = []
+    while sum(runs) < images["C"]:
+        runs.append(min(int(rng.integers(1, 4)), images["C"] - sum(runs)))
+    places = sorted(rng.integers(0, len(fractures) + 1, size=len(runs)), reverse=True)
+    for place, run in zip(places, runs, strict=True):
+        fractures[place:place] = ["C"] * run
+    return fractures
+
+
+def simulate_patient(task: PatientTask) -> tuple[Patient, list[RenderedImage]]:
+    """Draw a task's patient and take their images; depends on the task alone."""
+    rng = np.random.default_rng(task.seed)
+    fractures, requests = plan_images(rng, labels=task.labels)
+    patient = sample_patient(rng, patient_id=task.patient_id, fractures=fractures)
+    return patient, [render_image(patient, request=request, rng=rng) for request in requests]
+
+
+def simulate_cohort(
+    spec: PhantomSpec, folder: str | os.PathLike[str], *, report: Report | None = None, workers: int = 2
+) -> Path:
+    """Simulate a cohort below ``folder``, or return the complete one that lies there.
+
+    Parameters
+    ----------
+    report
+        Called as ``report(done, total)`` with numbers of images.
+    workers
+        Processes; the files do not depend on it.
+
+    Returns
+    -------
+    ``<folder>/phantom-<digest>`` with ``DICOM/<PatientID>/*.dcm``, ``labels.csv``, ``truth.csv`` and, written last,
+    ``phantom.json``. A folder without that mark is incomplete and is built anew.
+
+    Raises
+    ------
+    ValueError
+        If ``workers`` is not a positive whole number.
+    """
+    _require_count("workers", workers, least=1)
+    cohort = Path(folder) / f"phantom-{spec.digest[:12]}"
+    if _is_complete(cohort, digest=spec.digest):
+        logger.info("reusing the simulated cohort %s", cohort)
+        return cohort
+    cohort.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{cohort.name}-", dir=cohort.parent))
+    try:
+        _build(spec, building, report=report or _no_report, workers=workers)
+        if cohort.exists():
+            shutil.rmtree(cohort)
+        building.chmod(0o755)  # mkdtemp lets only its owner in
+        building.rename(cohort)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return cohort
+
+
+def _is_complete(cohort: Path, *, digest: str) -> bool:
+    try:
+        return json.loads((cohort / MARK).read_text(encoding="utf-8")).get("digest") == digest
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return False
+
+
+def _no_report(done: int, total: int) -> None:
+    """Report to nobody."""
+
+
+def _build(spec: PhantomSpec, folder: Path, *, report: Report, workers: int) -> None:
+    rows: list[tuple[Row, Row]] = []
+    report(0, spec.total)
+    for patient_rows in _run_tasks(plan_cohort(spec), folder=folder, workers=workers):
+        rows.extend(patient_rows)
+        report(len(rows), spec.total)
+    rows.sort(key=lambda pair: pair[0]["file"])
+    _write_csv(folder / "labels.csv", rows=[label for label, _ in rows])
+    _write_csv(folder / "truth.csv", rows=[truth for _, truth in rows])
+    mark = {"digest": spec.digest, "format_version": FORMAT_VERSION, "spec": asdict(spec), "simulated": True}
+    (folder / MARK).write_text(json.dumps(mark, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _run_tasks(tasks: Sequence[PatientTask], *, folder: Path, workers: int) -> Iterator[list[tuple[Row, Row]]]:
+    """Yield each patient's rows as they are finished, in any order."""
+    if workers == 1 or sum(len(task.labels) for task in tasks) <= _SERIAL_IMAGES:
+        yield from (write_patient(task, folder) for task in tasks)
+        return
+    # "spawn" is safe beside the threads of torch and BLAS, and the same on every platform.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        futures = [pool.submit(write_patient, task, folder) for task in tasks]
+        try:
+            yield from (future.result() for future in as_completed(futures))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def write_patient(task: PatientTask, folder: Path) -> list[tuple[Row, Row]]:
+    """Simulate a patient, write their files below ``folder`` and return a (label, truth) row for each image."""
+    patient, images = simulate_patient(task)
+    (folder / "DICOM" / patient.patient_id).mkdir(parents=True)
+    rows = []
+    for number, image in enumerate(images, start=1):
+        file = f"DICOM/{patient.patient_id}/IM{number:04d}.dcm"
+        place = SeriesPlace(task.cohort, number)
+        write_ct_image(folder / file, image=image, patient=patient, place=place)
+        common: Row = {
+            "file": file,
+            "PatientID": patient.patient_id,
+            "label": image.target.label,
+            "level": image.request.level,
+        }
+        box = dict(zip(("x0", "y0", "x1", "y1"), image.box, strict=True))
+        rows.append(({**common, **box}, {**common, **_truth(patient, image=image)}))
+    return rows
+
+
+def _truth(patient: Patient, *, image: RenderedImage) -> Row:
+    target, heights = image.target, image.target.shape.heights
+    fracture, settings = target.fracture, patient.acquisition
+    return {
+        "anterior_height_mm": round(heights.anterior_mm, 2),
+        "middle_height_mm": round(heights.middle_mm, 2),
+        "posterior_height_mm": round(heights.posterior_mm, 2),
+        "height_ratio": round(heights.ratio, 4),
+        "canal_mm": round(target.canal_mm, 2),
+        "fragment_mm": round(target.fragment_mm, 2),
+        "canal_narrowing": round(target.narrowing, 4),
+        "subtype": fracture.subtype if fracture else "none",
+        "ao_type": fracture.ao_type if fracture else "none",
+        "acuteness": ("acute" if fracture.acute else "chronic") if fracture else "none",
+        "neighbours_fractured": patient.spine.neighbours_fractured(image.request.level),
+        "offset_mm": image.request.offset_mm,
+        "age_years": patient.age,
+        "sex": patient.sex,
+        "trabecular_hu": round(patient.tissue.trabecular, 1),
+        "contrast_medium": int(patient.tissue.contrast),
+        "manufacturer": settings.manufacturer,
+        "model": settings.model,
+        "kernel": settings.kernel,
+        "kvp": settings.kvp,
+        "slice_mm": settings.slice_mm,
+        "pixel_mm": settings.pixel_mm,
+        "psf_sigma_mm": round(settings.psf_mm, 3),
+        "noise_hu": round(settings.noise_hu, 1),
+        "patient_entropy": patient.entropy,
+    }
+
+
+def _write_csv(path: Path, *, rows: Iterable[Row]) -> None:
+    rows = list(rows)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

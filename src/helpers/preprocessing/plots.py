@@ -1,0 +1,73 @@
+"""Figures of notebook 02: the cached images as the network will receive them, and how much of them is padding."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+BONE_WINDOW_HU = (-450, 1050)
+PALETTE = "colorblind"
+
+
+def cached_sheet(
+    images: np.ndarray, cohort: pd.DataFrame, *, class_names: dict[str, str], per_class: int = 6
+) -> Figure:
+    """Cached squares of every class; HU in a bone window, 8-bit values as they are.
+
+    Parameters
+    ----------
+    images
+        (N, size, size) cache, row for row with `cohort`.
+    cohort
+        Cohort table.
+    """
+    low, high = (0, 255) if images.dtype == np.uint8 else BONE_WINDOW_HU
+    size = (1.5 * per_class, 1.72 * len(class_names) + 0.4)
+    figure, axes = plt.subplots(len(class_names), per_class, figsize=size, squeeze=False)
+    labels = cohort["label"].to_numpy()
+    for line, (key, name) in zip(axes, class_names.items(), strict=True):
+        rows = np.flatnonzero(labels == key)[:per_class]
+        for axis, row in zip(line, rows, strict=False):
+            axis.imshow(images[row], cmap="gray", vmin=low, vmax=high)
+        line[0].set_title(f"{key}: {name}", loc="left", fontsize=9)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    figure.suptitle("Cached images of each class", fontsize=10)
+    figure.tight_layout(pad=0.3)
+    plt.close(figure)
+    return figure
+
+
+def resampling(cohort: pd.DataFrame, index: pd.DataFrame, *, class_names: dict[str, str], spacing_mm: float) -> Figure:
+    """Left: source pixel size against the cached one. Right: padding of the squares of each class."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
+    spacing = cohort[["row_spacing_mm", "column_spacing_mm"]].set_axis(["between rows", "between columns"], axis=1)
+    sns.histplot(spacing, ax=left, palette=PALETTE, element="step", bins=20)
+    left.axvline(spacing_mm, color="black", linestyle="--", linewidth=1)
+    left.set(title="Source pixel size (dashed: cached)", xlabel="mm", ylabel="samples")
+    padding = index.merge(cohort[["sample_id", "label"]], on="sample_id", validate="one_to_one")
+    padding = padding.assign(name=padding["label"].map(class_names), percent=100 * padding["padded_fraction"])
+    order = list(class_names.values())
+    sns.stripplot(
+        padding,
+        x="percent",
+        y="name",
+        hue="name",
+        order=order,
+        hue_order=order,
+        palette=PALETTE,
+        ax=right,
+        size=3,
+        jitter=0.3,
+    )
+    right.set(
+        title="Padding of the cached squares",
+        xlabel="% of the pixels",
+        ylabel="",
+        xlim=(-1, max(10, right.get_xlim()[1])),
+    )
+    sns.despine(figure)
+    figure.tight_layout()
+    plt.close(figure)
+    return figure

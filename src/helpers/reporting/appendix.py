@@ -1,0 +1,127 @@
+"""The end of the report: parameters, provenance, times, and how to run the study again."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from helpers.reporting.record import RunRecord
+from helpers.study.artefacts import PARAMS_FILE
+from helpers.study.params import Section
+from helpers.study.stages import STAGES
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: name, value, and a remark."""
+
+    name: str
+    value: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows under a common title."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+def parameter_groups(record: RunRecord) -> tuple[Group, ...]:
+    """Every parameter of the run, by section, with what it means."""
+    study = record.study
+    return tuple(Group(name, tuple(_parameters(getattr(study, name)))) for name in type(study).model_fields)
+
+
+def _parameters(section: Section) -> Iterator[Row]:
+    for name, field in type(section).model_fields.items():
+        yield Row(name, readable(getattr(section, name)), field.description or "")
+
+
+def readable(value: Any) -> str:
+    """A parameter or recorded fact as people write it."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {readable(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(readable(item) for item in value) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def provenance_groups(record: RunRecord) -> tuple[Group, ...]:
+    """Code, machine, seeds and versions as they were recorded; no group for what was not."""
+    facts = record.provenance
+    if not facts:
+        return ()
+    git = facts.get("git") or {}
+    code = [
+        Row("recorded", moment(facts.get("recorded"))),
+        Row("commit", _commit(git)),
+        Row("SHA-256 of requirements.lock", readable(facts.get("requirements_lock_sha256"))),
+        Row("Python", readable(facts.get("python"))),
+    ]
+    groups = {"machine": facts.get("machine"), "seeds": facts.get("seeds"), "packages": facts.get("packages")}
+    return (
+        Group("code", tuple(code)),
+        *(
+            Group(title, tuple(Row(name.replace("_", " "), readable(value)) for name, value in content.items()))
+            for title, content in groups.items()
+            if content
+        ),
+    )
+
+
+def _commit(git: Mapping[str, Any]) -> str:
+    commit = git.get("commit")
+    if not commit:
+        return "not recorded"
+    return f"{commit}, with changes that were not committed" if git.get("uncommitted_changes") else commit
+
+
+def moment(text: str | None) -> str:
+    """An ISO time as date and time in UTC, to the minute."""
+    if not text:
+        return "not recorded"
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def stage_rows(record: RunRecord) -> tuple[Row, ...]:
+    """Time that each finished stage took, and when it ended."""
+    return tuple(
+        Row(stage.title, duration(record.stages[stage.key].seconds), moment(record.stages[stage.key].finished))
+        for stage in STAGES
+        if stage.is_notebook and stage.key in record.stages
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: "4.2 s", "3 min 05 s", "1 h 12 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def rerun_commands(record: RunRecord) -> str:
+    """Shell commands that repeat the run in a clone of the project."""
+    name = record.study.study.name
+    commit = (record.provenance.get("git") or {}).get("commit")
+    commands = {f"git checkout {commit}": "the code of this run"} if commit else {}
+    commands |= {
+        f"make study PARAMS=runs/{name}/{PARAMS_FILE}": "what is not up to date, then this report",
+        f'make study PARAMS=runs/{name}/{PARAMS_FILE} ARGS="--force"': "everything, from the first file on",
+        f".venv/bin/study status {name}": "which stages are up to date",
+        f".venv/bin/study report {name}": "this report alone",
+    }
+    return "\n".join(f"# {purpose}\n{command}" for command, purpose in commands.items())
+
+
+def parameter_file(record: RunRecord) -> str:
+    """The resolved parameter file itself, word for word."""
+    return (record.folder / PARAMS_FILE).read_text(encoding="utf-8")

@@ -1,0 +1,151 @@
+"""The methods of a run in sentences that a paper could use, generated from its parameters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from helpers.reporting.record import RunRecord
+from helpers.reporting.start import starting_point
+from helpers.reporting.summary import network_name
+from helpers.reporting.wording import class_label, counted, listed, percent
+
+STAGE_NAMES = ("stem", "stage 1", "stage 2", "stage 3", "stage 4")
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A titled paragraph."""
+
+    title: str
+    text: str
+
+
+def describe_methods(record: RunRecord) -> tuple[Paragraph, ...]:
+    """Write one paragraph per step of the study."""
+    parts: dict[str, Callable[[RunRecord], list[str]]] = {
+        "Cohort": _cohort,
+        "Partition": _partition,
+        "Preprocessing": _preprocessing,
+        "Model": _model,
+        "Training": _training,
+        "Augmentation": _augmentation,
+        "Evaluation": _evaluation,
+    }
+    return tuple(Paragraph(title, " ".join(write(record))) for title, write in parts.items())
+
+
+def _cohort(record: RunRecord) -> list[str]:
+    cohort = record.study.cohort
+    classes = listed([class_label(key, cohort.class_names) for key in cohort.class_names])
+    sources = {
+        "phantom": f"The cohort is simulated (seed {cohort.phantom_seed}), written as DICOM files and read back as a "
+        f"user's files would be; {sum(cohort.phantom_images.values())} images of {cohort.phantom_patients} patients "
+        "were asked for.",
+        "dicom": "DICOM CT files were read with a table of labels.",
+        "images": "Image files were read with a table of labels.",
+    }
+    sentences = [sources[cohort.source], f"The classes are {classes}."]
+    if record.metrics:
+        basis = record.metrics["cohort"]
+        images, patients = counted(basis["n_samples"], "image"), counted(basis["n_patients"], "patient")
+        sentences.append(f"{images} of {patients} have a held-out prediction.")
+    if cohort.pseudonymise and cohort.source != "phantom":
+        sentences.append("Identifiers were replaced by keyed hashes.")
+    return sentences
+
+
+def _partition(record: RunRecord) -> list[str]:
+    splits = record.study.splits
+    share = percent(splits.validation_fraction)
+    if splits.split_method == "image_holdout":
+        return [
+            f"A single holdout of {counted(splits.test_images, 'image')}, stratified by class, was drawn by image and "
+            "without regard to patients, as the published numbers suggest; this protocol leaks between training and "
+            "test.",
+            f"{share} of the remaining images served early stopping (split seed {splits.split_seed}).",
+        ]
+    return [
+        f"Stratified {splits.n_folds}-fold cross-validation by patient: all images of a patient lie in the same fold, "
+        "and every image is tested exactly once.",
+        f"In each fold {share} of the training patients were set apart for early stopping (split seed "
+        f"{splits.split_seed}).",
+    ]
+
+
+def _preprocessing(record: RunRecord) -> list[str]:
+    study = record.study
+    preprocessing, training = study.preprocessing, study.training
+    size, side = preprocessing.image_size, training.input_size
+    window = f"a window of centre {training.window_center:g} and width {training.window_width:g} HU"
+    mapped = f"Values were mapped to 0–1 by {window}."
+    if study.cohort.source == "images":
+        mapped = f"Images in HU were mapped to 0–1 by {window}, 8-bit images, whose window is unknown, as 0–255."
+    return [
+        f"Images were resampled to {preprocessing.spacing_mm:g} mm per pixel and cut to {size} × {size} pixels around "
+        f"the target ({size * preprocessing.spacing_mm:g} mm).",
+        f"The network saw the central {side} × {side} pixels ({side * preprocessing.spacing_mm:g} mm).",
+        mapped,
+    ]
+
+
+def _model(record: RunRecord) -> list[str]:
+    training, start = record.study.training, starting_point(record)
+    sentences = [
+        f"A {network_name(record)} was {start.training}.",
+        f"Two changes to the stock network: mean and maximum pooling side by side, and a head of {training.head_units} "
+        f"hidden units with dropout {training.dropout:g}.",
+        _frozen(training.frozen_stages),
+    ]
+    if record.model:
+        trainable, total = record.model.get("trainable"), record.model.get("parameters")
+        sentences.append(f"{_millions(trainable)} of {_millions(total)} parameters were trained.")
+    if start.note:
+        sentences.append(start.note)
+    return sentences
+
+
+def _frozen(stages: int) -> str:
+    if not stages:
+        return "No stage was frozen."
+    return f"Frozen, batch-norm statistics included: {listed(STAGE_NAMES[:stages])}."
+
+
+def _millions(parameters: int | None) -> str:
+    return "an unknown number" if parameters is None else f"{parameters / 1e6:.1f} million"
+
+
+def _training(record: RunRecord) -> list[str]:
+    training = record.study.training
+    backbone_rate = training.learning_rate * training.backbone_rate_factor
+    smoothing = f" and label smoothing {training.label_smoothing:g}" if training.label_smoothing else ""
+    return [
+        f"AdamW, weight decay {training.weight_decay:g}, peak learning rate {training.learning_rate:g} for the head "
+        f"and {backbone_rate:g} for the backbone, linear warm-up and cosine decay; batches of {training.batch_size}.",
+        f"Cross-entropy weighted so that every class counts alike{smoothing}.",
+        f"At most {counted(training.epochs, 'epoch')}; training stopped after {counted(training.patience, 'epoch')} "
+        "without a better validation loss, and the best epoch was kept.",
+        f"{counted(len(training.seeds), 'training seed')} ({listed([str(seed) for seed in training.seeds])}); "
+        f"{training.precision} arithmetic, {counted(training.threads, 'CPU thread')}.",
+    ]
+
+
+def _augmentation(record: RunRecord) -> list[str]:
+    training = record.study.training
+    return [
+        f"Training images were rotated by up to ±{training.rotation_deg:g}°, shifted by up to ±{training.shift_mm:g} "
+        f"mm along each axis and scaled by up to ±{training.scale_percent:g} %.",
+        f"The window's width varied by up to ±{percent(training.window_jitter)} and its centre by as much of half the "
+        f"width; noise of up to σ = {training.noise:g} of the window was added.",
+        "No flips: front and back differ in anatomy. Test images were not changed.",
+    ]
+
+
+def _evaluation(record: RunRecord) -> list[str]:
+    evaluation = record.study.evaluation
+    averaged = " Probabilities were averaged over seeds." if len(record.study.training.seeds) > 1 else ""
+    return [
+        "Each image was predicted by the network that had not seen it; the class with the highest probability was "
+        f"taken.{averaged}",
+        f"Intervals are {percent(evaluation.confidence)} percentile intervals of {evaluation.n_bootstrap} bootstrap "
+        f"replicates that draw whole patients (seed {evaluation.seed}); where all replicates agree on the best or "
+        "worst value, the Clopper–Pearson limit for the number of patients is given.",
+    ]

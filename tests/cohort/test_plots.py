@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from helpers.cohort import plots, read_cohort, split_cohort
+from helpers.study import SplitParams
+
+
+@pytest.fixture
+def cohort(clean_cohort, dicom_params):
+    return read_cohort(dicom_params)
+
+
+NAMES = {"A": "compression", "B": "burst", "C": "normal"}
+
+
+def words(figure):
+    figure.canvas.draw()
+    return [text.get_text() for axis in figure.axes for text in [axis.title, *axis.texts]]
+
+
+def test_examples_prefer_different_patients(cohort):
+    table = cohort.table.assign(PatientID=["p"] * 6 + ["q", "r", "s"], label="A")
+    chosen = plots.examples(table, per_class=4)
+    assert set(chosen["PatientID"]) == {"p", "q", "r", "s"}
+    assert chosen.equals(plots.examples(table.sample(frac=1, random_state=0), per_class=4))
+
+
+def test_contact_sheet_shows_all_classes_at_one_scale(cohort):
+    figure = plots.contact_sheet(cohort.table, source=cohort.source, class_names=NAMES, per_class=4)
+    shown = [axis for axis in figure.axes if axis.images]
+    assert len(shown) == 9
+    for axis in shown:
+        (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+        assert (right - left) * 0.4 == pytest.approx(plots.FIELD_MM)
+        assert (bottom - top) * 0.5 == pytest.approx(plots.FIELD_MM)
+        # A source pixel is 0.5 mm high and 0.4 mm wide, and drawn so.
+        assert axis.get_aspect() == pytest.approx(0.5 / 0.4)
+
+
+def test_bars_show_the_number_of_samples(cohort):
+    splits = split_cohort(cohort.table, SplitParams(n_folds=3, validation_fraction=0.3))
+    figure = plots.class_by_split(cohort.table, splits, class_names=NAMES)
+    for axis in figure.axes:
+        heights = sum(patch.get_height() for patch in axis.patches)
+        assert heights == (splits["split"] == axis.get_title()).sum()
+
+
+def test_flow_diagram_tells_counts_and_reasons():
+    flow = [
+        {"step": "files", "n_files": 12, "n_samples": None, "n_patients": None, "excluded": {}},
+        {"step": "samples", "n_files": 9, "n_samples": 8, "n_patients": 7, "excluded": {"not_ct": 3}},
+    ]
+    text = "\n".join(words(plots.flow_diagram(flow)))
+    for expected in ("12 files", "9 files, 8 samples, 7 patients", "not ct: 3"):
+        assert expected in text
+
+
+def test_flow_boxes_hold_their_text():
+    many = {f"a_rather_long_reason_{number}": 1234 for number in range(9)}
+    flow = [
+        {"step": "rows with file and label in order", "n_files": 99999, "n_samples": 99999, "n_patients": 99999}
+    ] * 3
+    figure = plots.flow_diagram([step | {"excluded": many} for step in flow])
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    inside = axis.get_window_extent()
+    for text in axis.texts:
+        box = text.get_window_extent()
+        assert box.x0 >= inside.x0
+        assert box.x1 <= inside.x1
+
+
+def test_histogram_of_hu_finds_the_value_of_every_pixel(clean_cohort, dicom_params, folder, write_ct):
+    for row in clean_cohort:
+        write_ct(folder / row["file"], stored=np.full((4, 4), 1024 + 300), PatientID=row["PatientID"])
+    cohort = read_cohort(dicom_params)
+    figure = plots.intensities(cohort.table, source=cohort.source, class_names=NAMES, per_class=2)
+    (axis,) = figure.axes
+    assert axis.get_xlabel() == "HU"
+    for line in axis.lines:
+        assert line.get_xdata()[np.argmax(line.get_ydata())] == pytest.approx(300, abs=25)
+
+
+def test_geometry_names_the_classes(cohort):
+    left, _ = plots.geometry(cohort.table, class_names=NAMES).axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == list(NAMES.values())

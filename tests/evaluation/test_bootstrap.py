@@ -1,0 +1,154 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
+from helpers.evaluation import bootstrap
+from helpers.evaluation.bootstrap import (
+    ClusteredSample,
+    patient_weights,
+    percentile_interval,
+    replicate_auroc,
+    replicate_confusion,
+)
+from helpers.evaluation.metrics import accuracy, balanced_accuracy
+from helpers.evaluation.predictions import out_of_fold
+
+
+@pytest.fixture(scope="module")
+def table(study_predictions):
+    return out_of_fold(study_predictions, classes="ABC")
+
+
+@pytest.fixture(scope="module")
+def sample(table):
+    return ClusteredSample.from_frame(table, classes="ABC")
+
+
+@pytest.fixture(scope="module")
+def weights(sample):
+    return patient_weights(sample.n_patients, n_replicates=60, rng=np.random.default_rng(5))
+
+
+def resampled(table, row):
+    """The replicate written out: every patient's images as often as the patient was drawn."""
+    patients = sorted(table["PatientID"].unique())
+    drawn = [
+        table[table["PatientID"] == patient]
+        for patient, times in zip(patients, row, strict=True)
+        for _ in range(int(times))
+    ]
+    return pd.concat(drawn, ignore_index=True)
+
+
+def test_weights_draw_as_many_patients_as_there_are(weights, sample):
+    assert weights.shape == (60, sample.n_patients)
+    assert set(weights.sum(axis=1)) == {sample.n_patients}
+    assert len(np.unique(weights, axis=0)) > 50
+
+
+def test_weights_follow_the_generator():
+    drawn = [patient_weights(9, n_replicates=20, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert (drawn[0] != drawn[2]).any()
+
+
+@pytest.mark.parametrize(("patients", "replicates"), [(0, 10), (10, 0)])
+def test_nothing_to_draw_is_refused(patients, replicates):
+    with pytest.raises(ValueError, match="at least one patient and one replicate"):
+        patient_weights(patients, n_replicates=replicates, rng=np.random.default_rng(0))
+
+
+def test_confusion_matrices_equal_a_plain_loop(table, sample, weights):
+    found = replicate_confusion(sample, weights=weights)
+    for matrix, row in zip(found[:20], weights[:20], strict=True):
+        drawn = resampled(table, row)
+        np.testing.assert_array_equal(matrix, confusion_matrix(drawn["y_true"], drawn["y_pred"], labels=list("ABC")))
+
+
+def test_auroc_equals_a_plain_loop(table, sample, weights):
+    found = replicate_auroc(sample, weights=weights[:10])
+    for values, row in zip(found, weights[:10], strict=True):
+        drawn = resampled(table, row)
+        expected = [roc_auc_score(drawn["y_true"] == key, drawn[f"p_{key}"]) for key in "ABC"]
+        np.testing.assert_allclose(values, expected, rtol=1e-12)
+
+
+def test_auroc_does_not_depend_on_the_block_size(sample, weights, monkeypatch):
+    whole = replicate_auroc(sample, weights=weights)
+    monkeypatch.setattr(bootstrap, "BLOCK_WEIGHTS", 7 * len(sample.patient))
+    np.testing.assert_array_equal(replicate_auroc(sample, weights=weights), whole)
+
+
+def test_interval_equals_a_plain_loop(table, sample, weights):
+    looped = [(drawn["y_true"] == drawn["y_pred"]).mean() for drawn in (resampled(table, row) for row in weights)]
+    interval = percentile_interval(accuracy(replicate_confusion(sample, weights=weights)), confidence=0.9)
+    assert [interval.low, interval.high] == pytest.approx(list(np.quantile(looped, [0.05, 0.95])))
+    assert interval.method == "patient-clustered bootstrap, percentile"
+
+
+def test_one_patient_per_image_is_the_ordinary_bootstrap(make_answers):
+    right = np.repeat([True, False], [60, 40])
+    frame = make_answers(["A"] * 100, np.where(right, "A", "B"), classes="AB")
+    sample = ClusteredSample.from_frame(out_of_fold(frame, classes="AB"), classes="AB")
+    replicates = _accuracies(sample, n_replicates=4000)
+    assert replicates.std() == pytest.approx(np.sqrt(0.6 * 0.4 / 100), rel=0.05)
+
+
+def test_images_that_repeat_their_patient_add_no_certainty(make_answers):
+    right = np.repeat([True, False], [12, 8])
+    frames = [
+        make_answers(
+            ["A"] * 20 * copies,
+            np.repeat(np.where(right, "A", "B"), copies),
+            classes="AB",
+            patients=np.repeat([f"p{index:02d}" for index in range(20)], copies),
+        )
+        for copies in (1, 10)
+    ]
+    samples = [ClusteredSample.from_frame(out_of_fold(frame, classes="AB"), classes="AB") for frame in frames]
+    once, ten_times = (_accuracies(sample, n_replicates=500) for sample in samples)
+    np.testing.assert_allclose(once, ten_times)
+
+
+def _accuracies(sample, *, n_replicates):
+    weights = patient_weights(sample.n_patients, n_replicates=n_replicates, rng=np.random.default_rng(0))
+    return accuracy(replicate_confusion(sample, weights=weights))
+
+
+def test_merging_classes_keeps_the_question(sample):
+    merged = sample.against(2)
+    full = sample.confusion
+    expected = [[full[:2, :2].sum(), full[:2, 2].sum()], [full[2, :2].sum(), full[2, 2]]]
+    np.testing.assert_array_equal(merged.confusion, expected)
+    weights = np.ones((1, sample.n_patients))
+    assert replicate_auroc(merged, weights=weights)[0, 0] == replicate_auroc(sample, weights=weights)[0, 2]
+
+
+def test_codes_do_not_depend_on_row_order(table, sample):
+    shuffled = table.sample(frac=1, random_state=1)
+    again = ClusteredSample.from_frame(shuffled, classes="ABC")
+    np.testing.assert_array_equal(again.patient_confusion, sample.patient_confusion)
+    np.testing.assert_array_equal(again.patient[np.argsort(shuffled.index)], sample.patient)
+
+
+@pytest.mark.slow
+def test_nominal_95_percent_intervals_cover_about_95_percent():
+    """300 simulated clustered cohorts of 60 patients, accuracy near 0.75: coverage within four standard errors."""
+    rng, covered, truth = np.random.default_rng(11), 0, 0.75
+    for _ in range(300):
+        patient = np.repeat(np.arange(60), rng.integers(1, 5, 60))
+        right = rng.random(len(patient)) < rng.beta(3.0, 1.0, 60)[patient]
+        reference = np.arange(len(patient)) % 2
+        sample = ClusteredSample(
+            reference=reference,
+            predicted=np.where(right, reference, 1 - reference),
+            scores=np.zeros((len(patient), 2)),
+            patient=patient,
+            sample=np.arange(len(patient)),
+        )
+        weights = patient_weights(60, n_replicates=500, rng=rng)
+        replicates = balanced_accuracy(replicate_confusion(sample, weights=weights))
+        interval = percentile_interval(replicates, confidence=0.95)
+        covered += interval.low <= truth <= interval.high
+    assert 0.90 <= covered / 300 <= 0.99

@@ -1,0 +1,107 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.evaluation import evaluate
+from helpers.evaluation.tables import METRIC_DTYPES, readable
+
+
+@pytest.fixture(scope="module")
+def tables(evaluation):
+    return evaluation.tables()
+
+
+def test_tables_by_name(tables):
+    assert set(tables) == {
+        "confusion",
+        "overall",
+        "per_class",
+        "fracture_vs_normal",
+        "per_fold",
+        "baseline",
+        "paper_comparison",
+    }
+
+
+def test_every_table_survives_parquet(tables, tmp_path):
+    for name, table in tables.items():
+        table.to_parquet(tmp_path / f"{name}.parquet", index=False)
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / f"{name}.parquet"), table)
+
+
+def test_columns_keep_their_type_when_empty_or_without_interval(make_answers, class_names, tables):
+    frame = make_answers("AABB", "AABB", patients=["p"] * 4)
+    empty = evaluate(frame, class_names=class_names, normal_class=None, n_bootstrap=100).tables()
+    for name, table in tables.items():
+        assert table.dtypes.to_dict() == empty[name].dtypes.to_dict()
+        assert set(METRIC_DTYPES) <= set(table.columns)
+    assert empty["fracture_vs_normal"].empty
+
+
+def test_confusion_table_is_the_matrix_in_long_form(tables, evaluation):
+    matrix = tables["confusion"].pivot(index="y_true", columns="y_pred", values="n")
+    np.testing.assert_array_equal(matrix.loc[list("ABC"), list("ABC")], evaluation.confusion)
+    shares = tables["confusion"].groupby("y_true")["estimate"].sum()
+    np.testing.assert_allclose(shares, 1)
+
+
+def test_tables_hold_the_numbers_of_the_document(tables, evaluation):
+    document = evaluation.to_json_dict()
+    for row in tables["per_class"].itertuples():
+        assert row.estimate == document["per_class"][row.class_key][row.metric]["estimate"]
+    for row in tables["per_fold"].itertuples():
+        assert row.ci_low == document["per_fold"][str(row.fold)][row.metric]["ci_low"]
+    assert len(tables["per_class"]) == 18
+    assert len(tables["per_fold"]) == 18
+
+
+def test_document_is_plain_json_that_reads_back_equal(evaluation):
+    document = evaluation.to_json_dict()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_document_confusion_and_cohort(evaluation):
+    document = evaluation.to_json_dict()
+    assert document["confusion"]["counts"] == evaluation.confusion.tolist()
+    assert document["cohort"]["n_samples"] == int(evaluation.confusion.sum())
+    assert document["cohort"]["n_folds"] == 3
+    assert document["cohort"]["class_names"] == {"A": "compression", "B": "burst", "C": "normal"}
+    assert document["bootstrap"] == {"unit": "patient", "n_replicates": 400, "confidence": 0.95, "seed": 7}
+
+
+def test_paper_in_the_document_is_the_computed_arithmetic(evaluation):
+    paper = evaluation.to_json_dict()["paper"]
+    sizes = [
+        (split["training"]["n_samples"], split["validation"]["n_samples"])
+        for split in paper["inferred_two_part_splits"]
+    ]
+    assert sizes == [(588, 110), (259, 439)]
+    validation = paper["inferred_two_part_splits"][0]["validation"]
+    assert validation["estimate"] == pytest.approx(106 / 110)
+    assert (round(validation["ci_low"], 3), round(validation["ci_high"], 3)) == (0.910, 0.986)
+
+
+def test_paper_comparison_sets_ours_beside_every_size_that_fits(tables, evaluation):
+    table = tables["paper_comparison"]
+    paper = table[table["source"] == "paper"]
+    assert (paper["estimate"].mul(1e4).add(0.5).astype(int) / 100).groupby(paper["part"]).unique().map(
+        list
+    ).to_dict() == {
+        "training": [95.75],
+        "validation": [96.36],
+    }
+    in_split = paper[paper["in_two_part_split"]]
+    assert sorted(in_split["n_samples"]) == [110, 259, 439, 588]
+    assert paper["n_patients"].isna().all()
+    ours = table[table["source"] == "this study"].set_index("part")
+    assert ours.loc["validation", "estimate"] == evaluation.overall["accuracy"].estimate
+    assert ours.loc["training", "ci_low"] == evaluation.training["accuracy"].ci_low
+
+
+def test_readable_table_drops_columns_without_content(tables):
+    assert list(readable(tables["overall"])) == ["metric", "estimate", "low", "high", "interval", "images", "patients"]
+    assert readable(tables["overall"])["metric"].tolist()[0] == "Accuracy"
+    assert "note" in readable(tables["baseline"])
+    assert list(readable(tables["per_class"]))[:3] == ["class", "name", "metric"]

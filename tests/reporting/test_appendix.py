@@ -1,0 +1,90 @@
+"""Parameters, provenance, times and commands at the end of the report."""
+
+import pytest
+
+from helpers.reporting.appendix import (
+    duration,
+    moment,
+    parameter_file,
+    parameter_groups,
+    provenance_groups,
+    readable,
+    rerun_commands,
+    stage_rows,
+)
+from helpers.reporting.record import read_run
+from helpers.study import Study
+
+
+def test_every_parameter_is_listed_with_its_value(make_run):
+    record = read_run(make_run(notebooks=0, training={"epochs": 77}))
+    listed = {(group.title, row.name): row.value for group in parameter_groups(record) for row in group.rows}
+    expected = {(section, name) for section, values in record.study.model_dump().items() for name in values}
+    assert set(listed) == expected
+    assert listed["training", "epochs"] == "77"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "not set"),
+        (True, "yes"),
+        (0.001, "0.001"),
+        ([0, 1], "0, 1"),
+        ({"A": "compression"}, "A: compression"),
+        ({}, "none"),
+        ("ct", "ct"),
+    ],
+)
+def test_readable(value, expected):
+    assert readable(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(4.25, "4.2 s"), (59.94, "59.9 s"), (60, "1 min 00 s"), (185.2, "3 min 05 s"), (4320, "1 h 12 min")],
+)
+def test_duration(seconds, expected):
+    assert duration(seconds) == expected
+
+
+def test_moment_is_utc():
+    assert moment("2026-01-02T03:04:05+02:00") == "2026-01-02 01:04 UTC"
+    assert moment(None) == "not recorded"
+
+
+def test_provenance_names_commit_machine_seeds_and_versions(make_run, change_json):
+    folder = make_run(notebooks=0)
+    git = {"commit": "abc123", "uncommitted_changes": True}
+    change_json(folder / "provenance.json", lambda content: content.update(git=git))
+    groups = {group.title: {row.name: row.value for row in group.rows} for group in provenance_groups(read_run(folder))}
+    assert groups["code"]["commit"] == "abc123, with changes that were not committed"
+    assert groups["machine"]["threads"] == str(Study().training.threads)
+    assert groups["seeds"]["split"] == str(Study().splits.split_seed)
+    assert "torch" in groups["packages"]
+
+
+def test_times_of_the_finished_stages_in_order(make_run):
+    rows = stage_rows(read_run(make_run(notebooks=2)))
+    assert [(row.name, row.value, row.remark) for row in rows] == [
+        ("Data audit", "1 min 05 s", "2026-01-02 03:04 UTC"),
+        ("Preprocessing", "2 min 05 s", "2026-01-02 03:04 UTC"),
+    ]
+
+
+def test_commands_repeat_the_commit_and_the_run(make_run, change_json):
+    folder = make_run(notebooks=0)
+    change_json(folder / "provenance.json", lambda content: content.update(git={"commit": "abc123"}))
+    record = read_run(folder)
+    commands = [line for line in rerun_commands(record).splitlines() if not line.startswith("#")]
+    assert commands[:2] == ["git checkout abc123", "make study PARAMS=runs/fabricated/params.yaml"]
+    assert parameter_file(record) == (folder / "params.yaml").read_text(encoding="utf-8")
+
+
+def test_hand_run_has_no_commit_to_check_out(make_run):
+    folder = make_run(notebooks=0)
+    (folder / "provenance.json").unlink()
+    record = read_run(folder)
+    assert provenance_groups(record) == ()
+    assert "git checkout" not in rerun_commands(record)
+    assert "make study PARAMS=runs/fabricated/params.yaml" in rerun_commands(record)

@@ -1,0 +1,68 @@
+"""Methods in sentences follow the parameters."""
+
+import pytest
+
+from helpers.reporting.methods import describe_methods
+from helpers.reporting.record import read_run
+from helpers.study.artefacts import write_json_atomic
+
+
+def methods_of(folder) -> dict[str, str]:
+    return {paragraph.title: paragraph.text for paragraph in describe_methods(read_run(folder))}
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "title", "words"),
+    [
+        ("splits", {"n_folds": 7}, "Partition", "7-fold cross-validation by patient"),
+        ("splits", {"validation_fraction": 0.2}, "Partition", "20 % of the training patients"),
+        ("splits", {"split_method": "image_holdout", "test_images": 33}, "Partition", "holdout of 33 images"),
+        ("preprocessing", {"spacing_mm": 0.4, "image_size": 200}, "Preprocessing", "0.4 mm per pixel and cut to 200 ×"),
+        ("training", {"window_center": 40.0, "window_width": 400.0}, "Preprocessing", "centre 40 and width 400 HU"),
+        (
+            "training",
+            {"backbone": "resnet18", "weights": "none"},
+            "Model",
+            "ResNet-18 was trained from a random start.",
+        ),
+        ("training", {"frozen_stages": 0}, "Model", "No stage was frozen."),
+        ("training", {"frozen_stages": 2}, "Model", "stem and stage 1"),
+        ("training", {"learning_rate": 0.002, "backbone_rate_factor": 0.25}, "Training", "0.0005 for the backbone"),
+        ("training", {"epochs": 1, "patience": 3}, "Training", "At most 1 epoch; training stopped after 3 epochs"),
+        ("training", {"seeds": [3, 5]}, "Training", "2 training seeds (3 and 5)"),
+        ("training", {"rotation_deg": 11.0}, "Augmentation", "±11°"),
+        ("evaluation", {"n_bootstrap": 555, "confidence": 0.9}, "Evaluation", "90 % percentile intervals of 555"),
+    ],
+)
+def test_parameters_appear_in_the_sentences(make_run, section, values, title, words):
+    folder = make_run(notebooks=0, **{section: values})
+    assert words in methods_of(folder)[title]
+
+
+def test_random_start_is_never_transfer_learning(make_run):
+    text = " ".join(methods_of(make_run(notebooks=0, training={"weights": "none"})).values())
+    assert "fine-tuned" not in text
+    assert "transfer" not in text
+
+
+def test_numbers_of_the_cohort_come_from_the_metrics(make_run):
+    methods = methods_of(make_run(n_patients=30, notebooks=0))
+    assert "60 images of 30 patients have a held-out prediction" in methods["Cohort"]
+
+
+def test_averaging_is_mentioned_only_for_several_seeds(make_run):
+    assert "averaged over seeds" not in methods_of(make_run(notebooks=0))["Evaluation"]
+
+
+def test_size_of_the_model_comes_from_model_json(make_run):
+    folder = make_run(notebooks=0)
+    write_json_atomic(folder / "model.json", {"parameters": 25_600_000, "trainable": 1_234_567})
+    assert "1.2 million of 25.6 million parameters were trained." in methods_of(folder)["Model"]
+
+
+def test_users_images_are_not_called_simulated(make_run):
+    cohort = {"source": "images", "labels": "labels.csv"}
+    methods = methods_of(make_run(notebooks=0, cohort=cohort))
+    assert "simulated" not in methods["Cohort"]
+    assert "Identifiers were replaced by keyed hashes." in methods["Cohort"]
+    assert "8-bit images" in methods["Preprocessing"]

@@ -1,0 +1,169 @@
+"""The first screen says what metrics.json and audit.json say, and does not mislead."""
+
+import json
+
+import pytest
+
+from helpers.evaluation import headline
+from helpers.reporting import ReportError
+from helpers.reporting.markup import Heading
+from helpers.reporting.record import read_run
+from helpers.reporting.summary import section_for, summarise
+
+TWO_CLASSES = {
+    "source": "images",
+    "labels": "labels.csv",
+    "class_names": {"N": "normal", "F": "fracture"},
+    "normal_class": "N",
+}
+
+
+def summary_of(folder):
+    return summarise(read_run(folder), headings=())
+
+
+def test_answer_is_the_headline_of_the_metrics(make_run):
+    folder = make_run(notebooks=0)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    answer = summary_of(folder).answer
+    assert answer == headline(metrics)
+    accuracy = metrics["overall"]["accuracy"]
+    for value in (accuracy["estimate"], accuracy["ci_low"], accuracy["ci_high"]):
+        assert f"{100 * value:.1f}" in answer
+    assert f"{accuracy['n_samples']} images of {accuracy['n_patients']} patients" in answer
+
+
+def test_matrix_repeats_counts_and_row_shares(make_run):
+    folder = make_run(notebooks=0)
+    counts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["confusion"]["counts"]
+    summary = summary_of(folder)
+    assert summary.columns == ("compression (A)", "burst (B)", "normal (C)")
+    for row, expected in zip(summary.matrix, counts, strict=True):
+        assert [cell.count for cell in row.cells] == expected
+        assert [cell.share for cell in row.cells] == pytest.approx([count / sum(expected) for count in expected])
+    assert [[cell.is_right for cell in row.cells] for row in summary.matrix] == [
+        [row == column for column in range(3)] for row in range(3)
+    ]
+
+
+def test_two_classes_of_a_users_cohort(make_run):
+    summary = summary_of(make_run(notebooks=0, cohort=TWO_CLASSES))
+    assert summary.columns == ("normal (N)", "fracture (F)")
+    assert "tell normal (N) and fracture (F) apart on CT images" in summary.question
+    assert not summary.simulated
+    assert not any("simulated" in limit or "AO Spine" in limit for limit in summary.limits)
+
+
+def test_simulated_cohort_is_called_so_in_question_banner_and_limits(make_run):
+    summary = summary_of(make_run(notebooks=0))
+    assert "on simulated CT images" in summary.question
+    assert "no patient was scanned" in summary.simulated
+    assert "Burst fractures in particular have not been checked on real CT" in summary.simulated
+    assert any("simulated" in limit for limit in summary.limits)
+    assert summary.limits[0].startswith("Not a medical device")
+
+
+def test_small_cohort_is_told_what_its_interval_means(make_run):
+    folder = make_run(n_patients=15, notebooks=0, cohort=TWO_CLASSES)
+    accuracy = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["overall"]["accuracy"]
+    text = " ".join(summary_of(folder).reading)
+    assert "Small cohort: 30 images of 15 patients" in text
+    assert f"{100 * (accuracy['ci_high'] - accuracy['ci_low']):.1f} percentage points wide" in text
+    assert "not how well it works" in text
+
+
+def test_large_cohort_with_a_narrow_interval_is_not_called_small(make_run):
+    text = " ".join(summary_of(make_run(n_patients=150, signal=6.0, notebooks=0)).reading)
+    assert "percentage points wide" in text
+    assert "Small cohort" not in text
+
+
+def test_result_no_better_than_the_commonest_class_is_said(make_run):
+    text = " ".join(summary_of(make_run(signal=0.0, notebooks=0)).reading)
+    assert "does not show that the network does better" in text
+
+
+def test_good_result_does_not_get_that_sentence(make_run):
+    assert "does not show that the network" not in " ".join(summary_of(make_run(signal=4.0, notebooks=0)).reading)
+
+
+def test_weakest_class_is_the_one_with_the_lowest_sensitivity(make_run, change_json):
+    folder = make_run(notebooks=0)
+
+    def change(metrics):
+        metrics["per_class"]["B"]["sensitivity"] |= {"estimate": 0.125, "ci_low": 0.05, "ci_high": 0.25}
+
+    change_json(folder / "metrics.json", change)
+    assert any("burst (B), sensitivity 12.5 % (5.0–25.0 %)" in line for line in summary_of(folder).reading)
+
+
+def test_class_without_images_has_no_sensitivity_and_is_not_the_weakest(make_run, change_json):
+    folder = make_run(notebooks=0)
+    nothing = {"estimate": None, "ci_low": None, "note": "undefined: no sample"}
+    change_json(folder / "metrics.json", lambda metrics: metrics["per_class"]["C"]["sensitivity"].update(nothing))
+    summary = summary_of(folder)
+    assert [("not defined" in row.sensitivity) for row in summary.matrix] == [False, False, True]
+    assert not any("recognised: normal" in line for line in summary.reading)
+
+
+def test_image_level_split_is_called_too_high_first(make_run):
+    summary = summary_of(make_run(notebooks=0, splits={"split_method": "image_holdout"}))
+    assert "expected to be too high" in summary.reading[0]
+    assert "perhaps of patients that it was trained on" in summary.question
+
+
+def test_accuracy_without_interval_proves_nothing(make_run, change_json):
+    folder = make_run(notebooks=0)
+    nothing = {"ci_low": None, "ci_high": None, "note": "no interval: one patient"}
+    change_json(folder / "metrics.json", lambda metrics: metrics["overall"]["accuracy"].update(nothing))
+    assert any("There is no interval" in line and "proves nothing" in line for line in summary_of(folder).reading)
+
+
+def test_leakage_stands_first_then_problems_then_notes(make_run):
+    summary = summary_of(make_run(notebooks=0))
+    assert [verdict.name for verdict in summary.verdicts] == ["leakage", "privacy", "simulated"]
+    assert [verdict.word for verdict in summary.verdicts] == ["no problem found", "problem found", "to note"]
+    assert [verdict.name for verdict in summary.held] == ["duplicates"]
+
+
+def test_unknown_status_is_shown_and_not_taken_for_a_pass(make_run, change_json):
+    folder = make_run(notebooks=0)
+    change_json(folder / "audit.json", lambda audit: audit["verdicts"]["duplicates"].update(status="not_run"))
+    summary = summary_of(folder)
+    assert ("duplicates", "not_run") in [(verdict.name, verdict.word) for verdict in summary.verdicts]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ("leakage", "#n-4"),
+        ("duplicates", "#n-2"),
+        ("class_balance", "#n-3"),
+        ("graphics", "#n-5"),
+        ("verdicts", "#n-5"),
+    ],
+)
+def test_verdict_links_to_the_section_that_shares_its_words(verdict, expected):
+    titles = ["1 · Data audit", "1 · Duplicate files", "2 · Balance of classes", "3 · Leakage", "4 · All verdicts"]
+    headings = [Heading(3, title, f"n-{number}") for number, title in enumerate(titles, start=1)]
+    assert section_for(verdict, headings=headings) == expected
+
+
+def test_verdict_without_a_fitting_section_links_to_the_notebook():
+    assert section_for("graphics", headings=[Heading(2, "Data audit", "n"), Heading(3, "Limits", "n-l")]) == "#n"
+    assert section_for("graphics", headings=[]) == ""
+
+
+def test_run_without_metrics_or_audit_has_no_answer(make_run):
+    folder = make_run(notebooks=0)
+    (folder / "metrics.json").unlink()
+    (folder / "audit.json").unlink()
+    summary = summary_of(folder)
+    assert (summary.answer, summary.matrix, summary.verdicts, summary.flow) == ("", (), (), ())
+
+
+def test_incomplete_metrics_are_an_error_with_a_remedy(make_run, change_json):
+    folder = make_run(notebooks=0)
+    change_json(folder / "metrics.json", lambda metrics: metrics["overall"].pop("accuracy"))
+    with pytest.raises(ReportError, match="'accuracy'.*run the study again"):
+        summary_of(folder)

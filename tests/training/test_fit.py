@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers.training.data import Samples
+from helpers.training.fit import DivergenceError, Fit, Task, class_weights, parameter_groups, schedule
+from helpers.training.model import build_model
+from helpers.training.weights import load_initialisation
+
+CPU = torch.device("cpu")
+
+
+def quiet(line: str) -> None:
+    """A report that nobody reads."""
+
+
+class StopHere(Exception):
+    """Stands for a killed process."""
+
+
+def make_fit(samples: Samples, transform, params, rows=None) -> Fit:
+    torch.manual_seed(3)
+    network = build_model(params, n_classes=3, initialisation=load_initialisation("none", backbone=params.backbone))
+    rows = rows or {"train": np.arange(0, 24), "validation": np.arange(24, 30), "test": np.arange(30, 36)}
+    return Fit(network, samples=samples, task=Task(0, 0, rows), transform=transform, params=params, device=CPU)
+
+
+def run(fit: Fit, tmp_path, report=quiet):
+    return fit.run(checkpoint=tmp_path / "c.resume.safetensors", digest="d", report=report)
+
+
+def test_overfits_eight_images(samples, transform, params, tmp_path):
+    params = params.model_copy(
+        update=dict(epochs=60, patience=60, dropout=0.0, label_smoothing=0.0, precision="fp32", backbone_rate_factor=1.0)
+    )
+    eight = np.arange(8)
+    fit = make_fit(samples, transform, params, {"train": eight, "validation": eight, "test": eight})
+    run(fit, tmp_path)
+    assert (fit.predict(eight).argmax(1).numpy() == samples.targets()[:8]).all()
+
+
+def test_same_seed_gives_equal_logits(samples, transform, params, tmp_path):
+    logits = []
+    for _ in range(2):
+        fit = make_fit(samples, transform, params)
+        run(fit, tmp_path)
+        logits.append(fit.predict(np.arange(36)))
+    assert torch.equal(*logits)
+
+
+@pytest.mark.parametrize("stop_at", ["epoch 2/3, batch 1/3", "epoch 3/3, batch 2/3"])
+def test_resumed_equals_uninterrupted(samples, transform, params, tmp_path, stop_at):
+    params = params.model_copy(update=dict(epochs=3, frozen_stages=2))
+    whole = make_fit(samples, transform, params)
+    history = run(whole, tmp_path)
+
+    def kill(line):
+        if line == stop_at:
+            raise StopHere
+
+    with pytest.raises(StopHere):
+        run(make_fit(samples, transform, params), tmp_path, kill)
+    resumed = make_fit(samples, transform, params)
+    lines: list[str] = []
+    assert run(resumed, tmp_path, lines.append) == history
+    assert lines[0].startswith(stop_at.split(",")[0])  # finished epochs were not trained again
+    assert torch.equal(whole.predict(np.arange(36)), resumed.predict(np.arange(36)))
+
+
+def test_checkpoint_of_other_settings_or_a_torn_one_is_not_used(samples, transform, params, tmp_path):
+    file = tmp_path / "c.resume.safetensors"
+    for content in (b"torn", None):
+        if content:
+            file.write_bytes(content)
+        else:
+            fit = make_fit(samples, transform, params)
+            fit._epoch(0, quiet)
+            fit._save(file, "another digest")
+        lines: list[str] = []
+        run(make_fit(samples, transform, params), tmp_path, lines.append)
+        assert lines[0].startswith("epoch 1/")
+        assert not file.exists()
+
+
+def test_frozen_stages_do_not_change(samples, transform, params, tmp_path):
+    params = params.model_copy(update={"frozen_stages": 3})
+    fit = make_fit(samples, transform, params)
+    before = {n: t.clone() for n, t in fit.network.state_dict().items() if n.startswith(("conv1", "bn1", "layer1", "layer2"))}
+    run(fit, tmp_path)
+    after = fit.network.state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    assert not torch.equal(after["layer3.0.conv1.weight"], make_fit(samples, transform, params).network.layer3[0].conv1.weight)
+
+
+def test_best_epoch_is_kept_and_patience_stops(samples, transform, params, tmp_path, monkeypatch):
+    losses = iter([1.0, 0.5, 0.7, 0.6, 0.4])
+    params = params.model_copy(update=dict(epochs=5, patience=2))
+    fit = make_fit(samples, transform, params)
+    states = []
+    real = fit.predict
+
+    def scripted(rows):
+        states.append(fit.network.fc[1].weight.detach().clone())
+        value = next(losses)
+        monkeypatch.setattr(fit, "loss", lambda logits, targets: torch.tensor(value))
+        logits = real(rows)
+        return logits
+
+    training_loss = fit.loss
+    real_step = fit._step
+
+    def step(*args, **kwargs):
+        fit.loss = training_loss
+        return real_step(*args, **kwargs)
+
+    monkeypatch.setattr(fit, "predict", scripted)
+    monkeypatch.setattr(fit, "_step", step)
+    history = run(fit, tmp_path)
+    assert [record.is_best for record in history] == [True, True, False, False]
+    assert torch.equal(fit.network.fc[1].weight, states[1])
+
+
+def test_not_a_number_names_the_setting_to_change(samples, transform, params, tmp_path):
+    fit = make_fit(samples, transform, params)
+    nn.init.constant_(fit.network.fc[1].weight, float("nan"))
+    with pytest.raises(DivergenceError, match="training.learning_rate"):
+        run(fit, tmp_path)
+
+
+def test_schedule_warms_up_then_falls_to_zero():
+    values = [schedule(step, total=100) for step in range(100)]
+    assert values[0] == pytest.approx(0.1)
+    assert values[9] == values[10] == 1
+    assert all(a >= b for a, b in zip(values[10:], values[11:], strict=False))
+    assert values[-1] < 0.001
+
+
+def test_class_weights_balance_the_loss():
+    targets = np.array([0, 0, 0, 1])
+    weights = class_weights(targets, n_classes=2).numpy()
+    assert weights[targets].sum() == pytest.approx(4)
+    assert weights[targets][targets == 0].sum() == pytest.approx(weights[targets][targets == 1].sum())
+
+
+def test_norms_and_biases_are_not_decayed(params, samples, transform):
+    network = make_fit(samples, transform, params).network
+    groups = parameter_groups(network, params)
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+    for group in groups:
+        dimensions = {parameter.ndim > 1 for parameter in group["params"]}
+        assert dimensions == {group["weight_decay"] > 0}
+    assert {group["peak"] for group in groups} == {params.learning_rate, params.learning_rate * params.backbone_rate_factor}

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import torch
+
+from helpers.training.model import AverageMaxPool, build_model, frozen_modules, parameter_table, set_training
+from helpers.training.weights import Initialisation, load_initialisation
+from torchvision.models import get_model
+
+
+@pytest.fixture
+def start() -> Initialisation:
+    return load_initialisation("none", backbone="resnet18")
+
+
+def test_pooling_matches_numpy():
+    features = torch.randn(2, 3, 4, 5)
+    expected = np.concatenate([features.numpy().mean((2, 3)), features.numpy().max((2, 3))], axis=1)
+    np.testing.assert_allclose(AverageMaxPool()(features).flatten(1).numpy(), expected, rtol=1e-5)
+
+
+def test_logits_have_one_column_per_class(params, start):
+    network = build_model(params, n_classes=4, initialisation=start).eval()
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 4)
+
+
+@pytest.mark.parametrize("frozen", range(6))
+def test_frozen_stages_have_no_gradient_and_keep_their_statistics(params, start, frozen):
+    network = build_model(params.model_copy(update={"frozen_stages": frozen}), n_classes=3, initialisation=start)
+    set_training(network, frozen_stages=frozen)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    network(torch.randn(4, 3, 32, 32)).sum().backward()
+    after = network.state_dict()
+    for module in frozen_modules(network, frozen):
+        assert not any(p.requires_grad for p in module.parameters())
+    changed = {name.split(".")[0] for name in after if "running" in name and not torch.equal(before[name], after[name])}
+    assert changed == {"bn1", "layer1", "layer2", "layer3", "layer4"} - {
+        name for stage in (("bn1",), ("layer1",), ("layer2",), ("layer3",), ("layer4",))[:frozen] for name in stage
+    }
+
+
+def test_initialisation_fills_the_backbone(params):
+    state = {n: torch.full_like(t, 0.5) for n, t in get_model("resnet18").state_dict().items() if not n.startswith("fc.")}
+    network = build_model(params, n_classes=3, initialisation=Initialisation("file", "", "", state=state))
+    assert torch.equal(network.layer3[0].conv1.weight, state["layer3.0.conv1.weight"])
+
+
+def test_table_counts_every_parameter_once(params, start):
+    network = build_model(params.model_copy(update={"frozen_stages": 2}), n_classes=3, initialisation=start)
+    table = parameter_table(network).set_index("stage")
+    assert table["parameters"].sum() == sum(p.numel() for p in network.parameters())
+    assert table["trainable"].sum() == sum(p.numel() for p in network.parameters() if p.requires_grad)
+    assert table.loc["layer1", "trainable"] == 0 < table.loc["layer2", "trainable"]
