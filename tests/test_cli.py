@@ -1,7 +1,7 @@
 """The console command `study`: exit statuses, messages, and what each subcommand does.
 
-The project is a tiny one with notebooks that need no second; its report is built by a stand-in, since reports have tests
-of their own.
+The project is a tiny one with notebooks that need no second; its report is built by a stand-in, since reports have
+tests of their own.
 """
 
 import os
@@ -121,6 +121,7 @@ class TestRun:
         assert process.returncode == 130
         assert "01_data_audit      done" in output
         assert "Stopped. Finished stages are kept" in output
+        assert "02_preprocessing   stopped after" in output
         assert "Traceback" not in output
         assert '"event": "failed"' in (project / "runs" / "tiny" / "journal.jsonl").read_text().splitlines()[-1]
 

@@ -1,1 +1,1 @@
-"""Shared, tested code of the thoracolumbar fracture study: one package per notebook, and the data only walks forward."""
+"""Shared, tested code of the thoracolumbar fracture study: one package a notebook, and data only walk forward."""

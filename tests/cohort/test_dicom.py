@@ -1,13 +1,25 @@
+import contextlib
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_modality_lut
 
 from helpers.cohort.dicom import has_dicom_preamble, read_ct
 from helpers.cohort.exclusions import NotUsable, Reason
+
+
+@pytest.fixture(scope="module")
+def valid_file(tmp_path_factory):
+    """A real CT file, small enough to be damaged many times."""
+    path = tmp_path_factory.mktemp("valid") / "valid.dcm"
+    path.write_bytes(_path("CT_small.dcm").read_bytes())
+    return path
 
 
 def _path(name):
@@ -57,6 +69,7 @@ def test_slope_and_intercept_are_applied(tmp_path, write_ct):
         ({"RescaleSlope": None}, Reason.MISSING_RESCALE),
         ({"RescaleIntercept": None}, Reason.MISSING_RESCALE),
         ({"RescaleSlope": 0}, Reason.MISSING_RESCALE),
+        ({"RescaleSlope": "9E99"}, Reason.MISSING_RESCALE),
         ({"RescaleType": "Z_EFF"}, Reason.NOT_HU),
         ({"BitsStored": 8, "HighBit": 7}, Reason.NOT_HU),
     ],
@@ -120,3 +133,21 @@ def test_a_malformed_number_in_the_header_is_unknown(tmp_path, write_ct):
     path.write_bytes(path.read_bytes().replace(b"117 ", b"1x7 "))
     assert read_ct(path).header["KVP"] is None
     assert read_ct(write_ct(tmp_path / "b.dcm", KVP="117")).header["KVP"] == 117
+
+
+def test_an_orientation_that_makes_no_sense_is_unknown(tmp_path, write_ct):
+    assert read_ct(write_ct(tmp_path / "a.dcm", ImageOrientationPatient=[1, 0, 0])).header["PatientOrientation"] is None
+
+
+@settings(deadline=None, max_examples=150)
+@given(changes=st.lists(st.tuples(st.integers(132, 6000), st.integers(0, 255)), min_size=1, max_size=8))
+def test_damaged_bytes_are_read_or_refused_never_a_crash(valid_file, changes):
+    content, path = bytearray(valid_file.read_bytes()), valid_file.with_name("damaged.dcm")
+    for place, value in changes:
+        content[place] = value
+    path.write_bytes(content)
+    with contextlib.suppress(NotUsable), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        picture = read_ct(path)
+        assert picture.pixels.ndim == 2
+        assert np.isfinite(picture.pixels).all()

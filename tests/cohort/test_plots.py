@@ -60,7 +60,7 @@ def test_flow_boxes_hold_their_text():
     flow = [
         {"step": "rows with file and label in order", "n_files": 99999, "n_samples": 99999, "n_patients": 99999}
     ] * 3
-    figure = plots.flow_diagram([step | {"excluded": many} for step in flow])
+    figure = plots.flow_diagram([step | {"excluded": many if place else {}} for place, step in enumerate(flow)])
     figure.canvas.draw()
     (axis,) = figure.axes
     inside = axis.get_window_extent()
@@ -68,6 +68,13 @@ def test_flow_boxes_hold_their_text():
         box = text.get_window_extent()
         assert box.x0 >= inside.x0
         assert box.x1 <= inside.x1
+        holders = [patch.get_window_extent() for patch in axis.patches if patch.get_window_extent().height > 30]
+        assert any(_within(box, holder) for holder in holders), text.get_text()
+    assert "5 other reasons: 6170" in axis.texts[2].get_text()
+
+
+def _within(inner, outer):
+    return inner.x0 >= outer.x0 and inner.x1 <= outer.x1 and inner.y0 >= outer.y0 and inner.y1 <= outer.y1
 
 
 def test_histogram_of_hu_finds_the_value_of_every_pixel(clean_cohort, dicom_params, folder, write_ct):

@@ -137,11 +137,13 @@ def test_bad_rows_are_recorded(read_spoilt, clean_cohort):
 
 def test_a_series_becomes_one_sample(read_spoilt, write_series, folder, dicom_params):
     write_series(folder / "series")
+    (folder / "series" / "notes.txt").write_text("text")
     cohort = read_spoilt({"file": "series", "PatientID": "S", "label": "B", "slice_index": 2})
     row = cohort.table[cohort.table["source"] == "series"].iloc[0]
     assert (row["Rows"], row["Columns"], row["slice_index"]) == (4, 5, 2)
     assert (row["row_spacing_mm"], row["column_spacing_mm"]) == pytest.approx((2.0, 0.8))
-    assert cohort.flow[0]["n_files"] == cohort.flow[-1]["n_files"] == 13
+    assert [step["n_files"] for step in cohort.flow] == [14, 13, 13, 13, 13]
+    assert reasons(cohort) == ["not_dicom"]
     assert load_pixels(row, source=cohort.source)[0, 0] == 200
 
 

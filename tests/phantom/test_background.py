@@ -30,13 +30,13 @@ def test_traced_lines_pass_through_the_corners(scene):
     vertebra = scene[0].at("L1")
     for posterior, name in ((False, "front"), (True, "back")):
         p, c = vertebra.frame.to_plane(vertebra.shape.corner(posterior=posterior, lower=True))
-        assert getattr(trace_spine(scene[0], np.array([c])), name)[0, 0] == pytest.approx(p, abs=0.05)
+        assert getattr(trace_spine(scene[0]).lines(np.array([c])), name)[0, 0] == pytest.approx(p, abs=0.05)
 
 
 def test_the_canal_is_as_wide_as_the_vertebra_says(scene):
     vertebra = scene[0].at("L1")
     _, c = vertebra.frame.to_plane(vertebra.shape.corner(posterior=True, lower=True))
-    lines = trace_spine(scene[0], np.array([c]))
+    lines = trace_spine(scene[0]).lines(np.array([c]))
     assert (lines.canal - lines.back)[0, 0] == pytest.approx(vertebra.canal_mm, abs=1.5)
 
 

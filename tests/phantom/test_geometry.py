@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.phantom.geometry import Frame, capsule_depth, coverage, draw, ellipse_depth, polygon_depth
@@ -17,6 +17,7 @@ def box_depth(u, v):
     return -float(np.hypot(max(outside_u, 0), max(outside_v, 0)))
 
 
+@settings(deadline=None)
 @given(u=coordinate, v=coordinate)
 @pytest.mark.parametrize("vertices", [SQUARE, SQUARE[::-1]], ids=["clockwise", "counterclockwise"])
 def test_polygon_depth_is_the_signed_distance_of_a_rectangle(u, v, vertices):
@@ -41,6 +42,7 @@ def test_polygon_depth_broadcasts_to_a_grid_whose_inside_has_the_polygons_area()
     assert inside.sum() * 0.02**2 == pytest.approx(8.0, rel=0.01)
 
 
+@settings(deadline=None)
 @given(p=coordinate, c=coordinate, angle=st.floats(-3, 3), u=coordinate, v=coordinate)
 def test_a_frame_maps_there_and_back(p, c, angle, u, v):
     frame = Frame(p, c, angle)
@@ -68,6 +70,7 @@ def test_an_ellipse_is_deepest_at_its_centre_and_zero_on_its_axes():
     assert depth == pytest.approx([2, 0, 0], abs=1e-5)
 
 
+@settings(deadline=None)
 @given(low=st.floats(-10, 10), width=st.floats(0, 5), seed=st.integers(0, 1000))
 def test_draws_stay_within_bounds(low, width, seed):
     assert low <= draw(np.random.default_rng(seed), (low, low + width)) <= low + width

@@ -66,6 +66,15 @@ def test_the_box_sits_on_the_body(patient):
     assert np.median(image.hu[rows, columns]) > np.median(anterior) + 20
 
 
+def test_a_displaced_fragment_does_not_widen_the_box(patient):
+    image = render_image(patient, request=request("B", "L3"), rng=np.random.default_rng(0))
+    frame = image.target.frame
+    corners = [image.target.shape.corner(posterior=True, lower=lower) for lower in (False, True)]
+    wall = (frame.to_plane(np.array(corners))[:, 0].max() - image.origin_mm[0]) / patient.acquisition.pixel_mm
+    assert image.target.fragment_mm > 1.5
+    assert image.box[2] == pytest.approx(wall, abs=1.0 / patient.acquisition.pixel_mm)
+
+
 def test_the_target_is_in_the_middle_give_or_take_the_jitter(patient):
     for jitter in ((0.0, 0.0), (4.0, -4.0)):
         image = render_image(patient, request=request(jitter_mm=jitter), rng=np.random.default_rng(0))

@@ -90,7 +90,7 @@ def test_hu_are_cached_as_hu(cohort, run, monkeypatch):
 
 def test_summary_tells_scale_and_padding(cohort, run):
     index = cache_images(cohort.table, PARAMS, source=cohort.source, run=run)
-    summary = cache_summary(run.read_array("images"), cohort.table, index, params=PARAMS)
+    summary = cache_summary(run.read_array("images"), cohort=cohort.table, index=index, params=PARAMS)
     told = dict(zip(summary["property"], summary["value"], strict=True))
     assert told["side of the square"] == "32 mm at 1 mm per pixel"
     assert told["values"].startswith("uint8, 8-bit grey values")

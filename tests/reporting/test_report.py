@@ -91,6 +91,12 @@ def test_leakage_verdict_links_to_its_section(soup):
     assert soup.find(id=verdict.find("a")["href"][1:]).get_text() == "1 · Leakage"
 
 
+def test_a_problem_is_told_with_what_was_tested_and_how_often_it_fails(soup):
+    problem = soup.find("li", class_="fail").find_all("p")[1].get_text()
+    assert problem == "Tested: “No header holds a direct identifier.” Against it: 4. Attributes: InstitutionName."
+    assert soup.find("li", class_="warn").find_all("p")[1].get_text() == "The cohort is simulated."
+
+
 def test_links_between_notebooks_stay_in_the_page(soup):
     section = soup.find("section", attrs={"aria-labelledby": "notebook-01"})
     targets = {link.get_text(): link["href"] for link in section.select(".prose a")}
@@ -146,6 +152,7 @@ def test_unfinished_run_gets_a_report_that_says_what_is_missing(make_run):
     assert "No result yet" in soup.find("p", class_="answer").get_text()
     assert soup.find("table", class_="matrix") is None
     assert soup.find("section", attrs={"aria-labelledby": "provenance"}).get_text().count("Not recorded") == 2
+    assert "recorded" not in soup.find("p", class_="kicker").get_text()
 
 
 def test_complete_run_is_not_called_incomplete(make_run):

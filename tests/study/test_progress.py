@@ -117,11 +117,11 @@ class TestLive:
                 shown.stage_started(name)
                 shown.stage_ended(f"{name} done")
         text = printed(shown)
-        assert (
-            text.index("01_data_audit done")
-            < text.index("02_preprocessing · 0 s")
-            < text.index("02_preprocessing done")
-        )
+        places = [text.index(part) for part in ("audit done", "02_preprocessing · 0 s", "02_preprocessing done")]
+        assert places == sorted(places)
+        raw = shown.console.file.getvalue()
+        between = raw[raw.index("01_data_audit done") : raw.index("02_preprocessing · 0 s")]
+        assert "\x1b[1A" not in between, "the cursor goes up and erases a line that is to stay"
 
     def test_cursor_is_shown_again_after_an_error(self, clock):
         def interrupted(shown: Screen) -> None:

@@ -142,11 +142,13 @@ class TestFailure:
         assert not list((RUN / "notebooks").glob("*.partial.ipynb"))
 
     def test_dead_kernel_is_explained(self, finished, run):
-        finished.write_notebook("05_error_analysis", "import os\nos._exit(9)")
+        finished.write_notebook("05_error_analysis", "import os\nos.write(2, b'no memory')\nos._exit(9)")
         with pytest.raises(StageError, match="The kernel died") as caught:
             run()
         assert "05_error_analysis stopped at the cell under “2 Work”" in str(caught.value)
         assert (RUN / "notebooks" / "05_error_analysis.partial.ipynb").is_file()
+        assert "runs/default/notebooks/05_error_analysis.partial.log" in str(caught.value)
+        assert "no memory" in (RUN / "notebooks" / "05_error_analysis.partial.log").read_text()
 
     def test_failing_report_is_journalled_and_passed_on(self, finished):
         def build_report(folder: Path) -> Path:

@@ -28,7 +28,11 @@ def samples() -> Samples:
     for image, label in zip(images, labels, strict=True):
         image[8 + 10 * CLASSES.index(label) : 14 + 10 * CLASSES.index(label), 8:32] += 900
     table = pd.DataFrame(
-        {"sample_id": [f"s{i:02d}" for i in range(n)], "PatientID": [f"p{i // 2:02d}" for i in range(n)], "label": labels}
+        {
+            "sample_id": [f"s{i:02d}" for i in range(n)],
+            "PatientID": [f"p{i // 2:02d}" for i in range(n)],
+            "label": labels,
+        }
     )
     return Samples(images, table, CLASSES)
 

@@ -8,7 +8,7 @@ from helpers.training.augmentation import InputTransform
 def still(params):
     """No random change at all."""
     return params.model_copy(
-        update=dict(rotation_deg=0.0, shift_mm=0.0, scale_percent=0.0, window_jitter=0.0, noise=0.0)
+        update={"rotation_deg": 0.0, "shift_mm": 0.0, "scale_percent": 0.0, "window_jitter": 0.0, "noise": 0.0}
     )
 
 
@@ -87,4 +87,5 @@ def test_examples_are_pictures_in_the_unit_range(transform):
     pixels = np.random.default_rng(0).integers(-2000, 3000, (2, 40, 40)).astype(np.int16)
     examples = transform.examples(pixels, n_versions=4)
     assert examples.shape == (2, 4, 32, 32)
-    assert examples.min() >= 0 and examples.max() <= 1
+    assert examples.min() >= 0
+    assert examples.max() <= 1

@@ -28,7 +28,9 @@ def test_rows_of_a_fold_are_disjoint_and_complete(samples, splits):
 def test_class_missing_from_training_is_named(samples, splits):
     without_b = splits.copy()
     labels = dict(zip(samples.table["sample_id"], samples.table["label"], strict=True))
-    without_b["split"] = ["test" if labels[s] == "B" else p for s, p in zip(splits["sample_id"], splits["split"], strict=True)]
+    without_b["split"] = [
+        "test" if labels[s] == "B" else p for s, p in zip(splits["sample_id"], splits["split"], strict=True)
+    ]
     with pytest.raises(TrainingDataError, match="fold 0: no training sample of class B"):
         samples.rows_of(without_b, fold=0)
 

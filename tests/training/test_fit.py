@@ -32,7 +32,14 @@ def run(fit: Fit, tmp_path, report=quiet):
 
 def test_overfits_eight_images(samples, transform, params, tmp_path):
     params = params.model_copy(
-        update=dict(epochs=60, patience=60, dropout=0.0, label_smoothing=0.0, precision="fp32", backbone_rate_factor=1.0)
+        update={
+            "epochs": 60,
+            "patience": 60,
+            "dropout": 0.0,
+            "label_smoothing": 0.0,
+            "precision": "fp32",
+            "backbone_rate_factor": 1.0,
+        }
     )
     eight = np.arange(8)
     fit = make_fit(samples, transform, params, {"train": eight, "validation": eight, "test": eight})
@@ -51,7 +58,7 @@ def test_same_seed_gives_equal_logits(samples, transform, params, tmp_path):
 
 @pytest.mark.parametrize("stop_at", ["epoch 2/3, batch 1/3", "epoch 3/3, batch 2/3"])
 def test_resumed_equals_uninterrupted(samples, transform, params, tmp_path, stop_at):
-    params = params.model_copy(update=dict(epochs=3, frozen_stages=2))
+    params = params.model_copy(update={"epochs": 3, "frozen_stages": 2})
     whole = make_fit(samples, transform, params)
     history = run(whole, tmp_path)
 
@@ -86,16 +93,20 @@ def test_checkpoint_of_other_settings_or_a_torn_one_is_not_used(samples, transfo
 def test_frozen_stages_do_not_change(samples, transform, params, tmp_path):
     params = params.model_copy(update={"frozen_stages": 3})
     fit = make_fit(samples, transform, params)
-    before = {n: t.clone() for n, t in fit.network.state_dict().items() if n.startswith(("conv1", "bn1", "layer1", "layer2"))}
+    before = {
+        n: t.clone() for n, t in fit.network.state_dict().items() if n.startswith(("conv1", "bn1", "layer1", "layer2"))
+    }
     run(fit, tmp_path)
     after = fit.network.state_dict()
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
-    assert not torch.equal(after["layer3.0.conv1.weight"], make_fit(samples, transform, params).network.layer3[0].conv1.weight)
+    assert not torch.equal(
+        after["layer3.0.conv1.weight"], make_fit(samples, transform, params).network.layer3[0].conv1.weight
+    )
 
 
 def test_best_epoch_is_kept_and_patience_stops(samples, transform, params, tmp_path, monkeypatch):
     losses = iter([1.0, 0.5, 0.7, 0.6, 0.4])
-    params = params.model_copy(update=dict(epochs=5, patience=2))
+    params = params.model_copy(update={"epochs": 5, "patience": 2})
     fit = make_fit(samples, transform, params)
     states = []
     real = fit.predict
@@ -104,8 +115,7 @@ def test_best_epoch_is_kept_and_patience_stops(samples, transform, params, tmp_p
         states.append(fit.network.fc[1].weight.detach().clone())
         value = next(losses)
         monkeypatch.setattr(fit, "loss", lambda logits, targets: torch.tensor(value))
-        logits = real(rows)
-        return logits
+        return real(rows)
 
     training_loss = fit.loss
     real_step = fit._step
@@ -150,4 +160,7 @@ def test_norms_and_biases_are_not_decayed(params, samples, transform):
     for group in groups:
         dimensions = {parameter.ndim > 1 for parameter in group["params"]}
         assert dimensions == {group["weight_decay"] > 0}
-    assert {group["peak"] for group in groups} == {params.learning_rate, params.learning_rate * params.backbone_rate_factor}
+    assert {group["peak"] for group in groups} == {
+        params.learning_rate,
+        params.learning_rate * params.backbone_rate_factor,
+    }

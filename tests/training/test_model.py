@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.models import get_model
 
 from helpers.training.model import AverageMaxPool, build_model, frozen_modules, parameter_table, set_training
 from helpers.training.weights import Initialisation, load_initialisation
-from torchvision.models import get_model
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def test_frozen_stages_have_no_gradient_and_keep_their_statistics(params, start,
 
 
 def test_initialisation_fills_the_backbone(params):
-    state = {n: torch.full_like(t, 0.5) for n, t in get_model("resnet18").state_dict().items() if not n.startswith("fc.")}
+    state = {
+        n: torch.full_like(t, 0.5) for n, t in get_model("resnet18").state_dict().items() if not n.startswith("fc.")
+    }
     network = build_model(params, n_classes=3, initialisation=Initialisation("file", "", "", state=state))
     assert torch.equal(network.layer3[0].conv1.weight, state["layer3.0.conv1.weight"])
 

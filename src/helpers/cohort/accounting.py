@@ -57,7 +57,7 @@ def flow_step(
     step
         What is counted, in words.
     files
-        All files of the cohort folder.
+        Files of the cohort folder that can be counted at this step.
     rows
         (file or series folder, patient) of each row or sample that is left, either None where not known; None at the
         step before any row is read.

@@ -115,18 +115,24 @@ def hounsfield(dataset: FileDataset, *, name: str) -> np.ndarray:
             if syntax is not None and syntax.is_compressed:
                 raise NotUsable(Reason.UNSUPPORTED_COMPRESSION, f"{name}: {syntax.name}") from error
             raise
-        return apply_rescale(stored, dataset).astype(np.float32)
+        with np.errstate(over="ignore"):  # told below, with the value that causes it
+            hu = apply_rescale(stored, dataset).astype(np.float32)
+    if not np.isfinite(hu).all():
+        raise NotUsable(Reason.MISSING_RESCALE, f"{name}: RescaleSlope {dataset.RescaleSlope} gives no finite HU")
+    return hu
 
 
 def read_ct(path: Path) -> Picture:
     """Read one CT image file as it is stored, without reordering its rows and columns."""
-    dataset = open_ct(path)
-    return Picture(
-        pixels=hounsfield(dataset, name=path.name),
-        spacing_mm=pixel_spacing(dataset),
-        header=header(dataset) | {"PatientOrientation": orientation(dataset)},
-        identifying_attributes=identifying_attributes(dataset),
-    )
+    # pydicom decodes a value when it is first asked for: damage may show up in any of these.
+    with refusing(Reason.UNREADABLE_DICOM, name=path.name):
+        dataset = open_ct(path)
+        return Picture(
+            pixels=hounsfield(dataset, name=path.name),
+            spacing_mm=pixel_spacing(dataset),
+            header=header(dataset) | {"PatientOrientation": orientation(dataset)},
+            identifying_attributes=identifying_attributes(dataset),
+        )
 
 
 def header(dataset: FileDataset) -> dict[str, str | float | None]:
@@ -160,10 +166,11 @@ def pixel_spacing(dataset: FileDataset) -> Optional[tuple[float, float]]:
 
 def orientation(dataset: FileDataset) -> Optional[str]:
     r"""Where rows and columns run, as DICOM PatientOrientation says it: `P\F` is a sagittal image, upright."""
-    cosines = _values(dataset.get("ImageOrientationPatient"))
-    if len(cosines) != 6:
+    try:
+        along_row, along_column = np.array(_values(dataset.get("ImageOrientationPatient")), dtype=float).reshape(2, 3)
+    except ValueError:
         return None
-    return "\\".join(_direction(np.asarray(part, dtype=float)) for part in (cosines[:3], cosines[3:]))
+    return f"{_direction(along_row)}\\{_direction(along_column)}"
 
 
 def _direction(vector: np.ndarray) -> str:

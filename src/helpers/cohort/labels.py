@@ -183,7 +183,15 @@ def _entry(row: Mapping[str, Optional[str]], *, line: int, folder: Path, labels:
     if plane is not None and plane != int(plane):
         raise NotUsable(Reason.BAD_NUMBER, f"slice_index {row['slice_index']!r} is not a whole number")
     view = View(source, None if plane is None else int(plane), _number(row, "rescale_intercept"))
-    return Entry(line, view, row["PatientID"], label, row["level"], _box(row), _pixel_size(row))
+    return Entry(
+        line=line,
+        view=view,
+        patient=row["PatientID"],
+        label=label,
+        level=row["level"],
+        box=_box(row),
+        mm_per_px=_pixel_size(row),
+    )
 
 
 def _source(name: Optional[str], folder: Path) -> str:

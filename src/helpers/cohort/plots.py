@@ -41,14 +41,14 @@ def contact_sheet(table: pd.DataFrame, *, source: Source, class_names: dict[str,
     for line, (key, name) in zip(axes, class_names.items(), strict=True):
         shown = chosen[chosen["label"] == key].to_dict("records")
         for axis, row in zip(line, shown, strict=False):
-            _show_field(axis, load_pixels(row, source=source), row)
+            _show_field(axis, load_pixels(row, source=source), row=row)
         line[0].set_title(f"{key}: {name}", loc="left", fontsize=9)
     figure.suptitle(f"Examples of each class, fields of {FIELD_MM:.0f} mm", fontsize=10)
     figure.tight_layout(pad=0.3)
     return _closed(figure)
 
 
-def _show_field(axis: Axes, pixels: np.ndarray, row: dict) -> None:
+def _show_field(axis: Axes, pixels: np.ndarray, *, row: dict) -> None:
     low, high = BONE_WINDOW_HU if row["bits"] == HU_BITS else GREY_RANGE
     height, width = FIELD_MM / row["row_spacing_mm"] / 2, FIELD_MM / row["column_spacing_mm"] / 2
     axis.set_axis_on()
@@ -125,31 +125,30 @@ def flow_diagram(flow: list[dict]) -> Figure:
     axis.set(xlim=(0, 1), ylim=(len(flow) - 0.35, 0))
     axis.set_axis_off()
     for place, step in enumerate(flow):
-        _flow_box(axis, (0.02, place + 0.1, 0.44, 0.5), f"{step['step']}\n{_flow_counts(step)}")
+        _flow_box(axis, f"{step['step']}\n{_flow_counts(step)}", box=(0.02, place + 0.1, 0.44, 0.5))
         if place:
-            _flow_arrow(axis, (0.24, place - 0.4), (0.24, place + 0.1))
+            _flow_arrow(axis, start=(0.24, place - 0.4), end=(0.24, place + 0.1))
         if step["excluded"]:
-            _flow_arrow(axis, (0.24, place - 0.15), (0.54, place - 0.15))
-            lines = [f"{reason.replace('_', ' ')}: {count}" for reason, count in step["excluded"].items()]
-            _flow_box(axis, (0.54, place - 0.55, 0.44, 0.8), _in_columns(lines))
+            _flow_arrow(axis, start=(0.24, place - 0.15), end=(0.54, place - 0.15))
+            _flow_box(axis, _reason_lines(step["excluded"]), box=(0.54, place - 0.55, 0.44, 0.8))
     axis.set_title("From the files to the samples used", fontsize=11)
     figure.tight_layout(pad=0.4)
     return _closed(figure)
 
 
-def _in_columns(lines: list[str], *, longest: int = 5) -> str:
-    """Lines of text, two to a line where there are many."""
-    if len(lines) <= longest:
-        return "\n".join(lines)
-    pairs = [lines[start : start + 2] for start in range(0, len(lines), 2)]
-    return "\n".join("   ".join(pair) for pair in pairs)
+def _reason_lines(excluded: dict[str, int], *, most: int = 4) -> str:
+    """The most frequent reasons, one a line, and the sum of the others."""
+    ordered = sorted(excluded.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"{reason.replace('_', ' ')}: {count}" for reason, count in ordered[:most]]
+    rest = [count for _, count in ordered[most:]]
+    return "\n".join([*lines, f"{len(rest)} other reasons: {sum(rest)}"] if rest else lines)
 
 
-def _flow_arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+def _flow_arrow(axis: Axes, *, start: tuple[float, float], end: tuple[float, float]) -> None:
     axis.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, shrinkA=0, shrinkB=0))
 
 
-def _flow_box(axis: Axes, box: tuple[float, float, float, float], words: str) -> None:
+def _flow_box(axis: Axes, words: str, *, box: tuple[float, float, float, float]) -> None:
     x, y, width, height = box
     patch = FancyBboxPatch(
         (x, y), width, height, boxstyle="round,pad=0,rounding_size=0.02", facecolor="0.96", edgecolor="0.3"

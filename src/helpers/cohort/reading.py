@@ -93,12 +93,13 @@ def read_cohort(params: CohortParams, *, report: Optional[Report] = None) -> Coh
     exclusions = exclusions_table([*refused, *unreadable, *mixed, *unnamed])
     _check_classes(samples, exclusions=exclusions, params=params, labels=source.labels)
     log.info("%d samples used, %d files or rows not used", len(samples), len(exclusions))
+    left = sorted(set(files) - {item.source for item in unnamed})
     flow = (
         flow_step("files in the cohort folder", files=files),
-        flow_step("rows of the labels table", rows=labels[["file", "PatientID"]].values, files=files, excluded=unnamed),
-        flow_step("rows with file and label in order", rows=_rows(entries), files=files, excluded=refused),
-        flow_step("samples with readable pixels", rows=_used(readable), files=files, excluded=unreadable),
-        flow_step("samples used", rows=_used(samples), files=files, excluded=mixed),
+        flow_step("rows of the labels table", rows=labels[["file", "PatientID"]].values, files=left, excluded=unnamed),
+        flow_step("rows with file and label in order", rows=_rows(entries), files=left, excluded=refused),
+        flow_step("samples with readable pixels", rows=_used(readable), files=left, excluded=unreadable),
+        flow_step("samples used", rows=_used(samples), files=left, excluded=mixed),
     )
     return Cohort(_cohort_table(samples, _pseudonyms(params)), exclusions, flow, source)
 

@@ -53,7 +53,11 @@ def read_series(folder: Path, *, slice_index: Optional[int] = None) -> Picture:
     NotUsable
         If a slice is unusable, or the slices are not one evenly spaced stack.
     """
-    datasets = [open_ct(path) for path in series_files(folder)]
+    with refusing(Reason.UNREADABLE_DICOM, name=folder.name):
+        return _sagittal([open_ct(path) for path in series_files(folder)], folder=folder, slice_index=slice_index)
+
+
+def _sagittal(datasets: list[FileDataset], *, folder: Path, slice_index: Optional[int]) -> Picture:
     if len(datasets) < MIN_SLICES:
         raise NotUsable(Reason.IRREGULAR_SERIES, f"{folder.name}: {len(datasets)} slices are not a volume")
     volume = _volume(datasets, name=folder.name).to_patient_orientation(SAGITTAL)

@@ -44,10 +44,9 @@ def plot_saliency(images: np.ndarray, maps: np.ndarray, *, titles: list[str]) ->
 def gallery_titles(rows: pd.DataFrame) -> list[str]:
     """Reference, prediction and confidence of each row, and its level where known."""
     levels = rows["level"].fillna("") if "level" in rows else pd.Series("", index=rows.index)
-    return [
-        f"{level} reference {row.y_true}, predicted {row.y_pred}\n{row.sample_id}, confidence {row.confidence:.2f}".strip()
-        for level, row in zip(levels, rows.itertuples(), strict=True)
-    ]
+    first = levels + " reference " + rows["y_true"] + ", predicted " + rows["y_pred"]
+    second = rows["sample_id"] + ", confidence " + rows["confidence"].map("{:.2f}".format)
+    return (first.str.strip() + "\n" + second).tolist()
 
 
 def _grid(n: int) -> tuple[Figure, np.ndarray]:

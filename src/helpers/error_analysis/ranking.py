@@ -46,7 +46,9 @@ def count_kinds(ranked: pd.DataFrame, *, class_names: dict[str, str]) -> pd.Data
             errors = of_class[of_class["y_pred"] == predicted]
             if predicted != reference and len(errors):
                 share = len(errors) / len(of_class)
-                rows.append((f"{reference} {name}", f"{predicted} {other}", len(errors), errors["PatientID"].nunique(), share))
+                rows.append(
+                    (f"{reference} {name}", f"{predicted} {other}", len(errors), errors["PatientID"].nunique(), share)
+                )
     columns = ["reference", "predicted", "images", "patients", "share of the class"]
     return pd.DataFrame(rows, columns=columns).sort_values("images", ascending=False, ignore_index=True)
 

@@ -1,7 +1,9 @@
 """Grad-CAM of the network that tested a sample: where the last convolutions speak for the predicted class."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,12 @@ class SaliencyMaps:
     table: pd.DataFrame
     images: np.ndarray
     maps: np.ndarray
+
+    def select(self, sample_ids: Iterable[str]) -> Self:
+        """The maps of those samples that were explained, in the order given."""
+        position = {sample: index for index, sample in enumerate(self.table["sample_id"])}
+        kept = [position[sample] for sample in sample_ids if sample in position]
+        return type(self)(self.table.iloc[kept], self.images[kept], self.maps[kept])
 
 
 def grad_cam(network: ResNet, images: Tensor, *, targets: Tensor) -> np.ndarray:
@@ -80,11 +88,10 @@ def explain(
     chosen = chosen[["sample_id", "y_pred"]].merge(tested[["sample_id", "fold", "seed"]], on="sample_id")
     size = params.input_size
     images, maps = np.zeros((2, len(chosen), size, size), dtype=np.float32)
-    row_of = {sample: row for row, sample in enumerate(samples.table["sample_id"])}
     for (fold, seed), group in chosen.groupby(["fold", "seed"]):
         file = checkpoints / f"fold{fold}_seed{seed}.safetensors"
         network = load_network(file, params=params, n_classes=len(samples.classes))
-        batch = transform.plain(samples.images[[row_of[sample] for sample in group["sample_id"]]])
+        batch = transform.plain(samples.images[samples.rows(group["sample_id"])])
         targets = torch.tensor([samples.classes.index(key) for key in group["y_pred"]])
         maps[group.index] = grad_cam(network, batch, targets=targets)
         images[group.index] = transform.to_display(batch[:, 0])

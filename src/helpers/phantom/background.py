@@ -106,36 +106,50 @@ class SpineLines:
     tips: np.ndarray
 
 
-def trace_spine(spine: Spine, c: np.ndarray) -> SpineLines:
-    """Interpolate the corners of all bodies to the rows ``c`` (h,)."""
-    nodes: dict[str, list[np.ndarray]] = {"front": [], "back": [], "canal": [], "tips": []}
+@dataclass(frozen=True)
+class SpinePaths:
+    """The same four lines as plane points (n, 2) at the corners of all bodies, cranial first, mm."""
+
+    front: np.ndarray
+    back: np.ndarray
+    canal: np.ndarray
+    tips: np.ndarray
+
+    def lines(self, c: np.ndarray) -> SpineLines:
+        """Interpolate all four to the rows ``c`` (h,)."""
+        paths = (self.front, self.back, self.canal, self.tips)
+        return SpineLines(*(_along_rows(path, c=c).astype(np.float32)[:, None] for path in paths))
+
+
+def trace_spine(spine: Spine) -> SpinePaths:
+    """Collect the corners of all bodies, and what lies a canal's depth and a process' length behind them."""
+    paths: list[list[np.ndarray]] = [[], [], [], []]
     for vertebra in spine.vertebrae.values():
         for lower in (False, True):
             front, back = (vertebra.shape.corner(posterior=side, lower=lower) for side in (False, True))
-            reach = {"front": front, "back": back}
-            reach["canal"] = back + (vertebra.canal_mm, 0)
-            reach["tips"] = back + (vertebra.canal_mm + 34, 8)
-            for name, point in reach.items():
-                nodes[name].append(vertebra.frame.to_plane(point))
-    return SpineLines(**{name: _along_rows(np.array(points), c=c) for name, points in nodes.items()})
+            behind = (back, back + (vertebra.canal_mm, 0), back + (vertebra.canal_mm + 34, 8))
+            for path, point in zip(paths, vertebra.frame.to_plane(np.array([front, *behind])), strict=True):
+                path.append(point)
+    return SpinePaths(*(np.array(path) for path in paths))
 
 
-def _along_rows(points: np.ndarray, *, c: np.ndarray) -> np.ndarray:
-    rising = np.maximum.accumulate(points[:, 1])
-    return np.interp(c, rising, points[:, 0]).astype(np.float32)[:, None]
+def _along_rows(path: np.ndarray, *, c: np.ndarray) -> np.ndarray:
+    """``p`` of a path (n, 2) at rows ``c`` (h,), constant beyond its ends."""
+    return np.interp(c, np.maximum.accumulate(path[:, 1]), path[:, 0])
 
 
 def paint_background(canvas: Canvas, *, spine: Spine, tissue: Tissue, around: Surroundings) -> None:
     """Fill the canvas with soft tissue, back to front: muscle, fat, viscera, aorta, then the canal."""
-    lines = trace_spine(spine, canvas.c)
+    paths = trace_spine(spine)
+    lines = paths.lines(canvas.c)
     streaks = sample_field(around.streaks, p=canvas.p, c=canvas.c)
     canvas.hu[:] = tissue.muscle + 4 * streaks
     _paint_behind(canvas, lines=lines, tissue=tissue, around=around, streaks=streaks)
     _paint_before(canvas, lines=lines, tissue=tissue, around=around)
     for loop in around.bowel:
-        _paint_bowel(canvas, loop=loop, spine=spine, tissue=tissue)
+        _paint_bowel(canvas, loop=loop, paths=paths, tissue=tissue)
     if around.has_aorta:
-        _paint_aorta(canvas, spine=spine, tissue=tissue, around=around)
+        _paint_aorta(canvas, paths=paths, end_mm=spine.at("L4").frame.c_mm, tissue=tissue, around=around)
     _paint_canal(canvas, lines=lines, spine=spine, tissue=tissue)
 
 
@@ -165,9 +179,9 @@ def _paint_before(canvas: Canvas, *, lines: SpineLines, tissue: Tissue, around: 
         canvas.paint(everywhere, depth_mm=np.minimum(before - around.lung_before_mm, dome), hu=around.lung_hu)
 
 
-def _paint_bowel(canvas: Canvas, *, loop: Bowel, spine: Spine, tissue: Tissue) -> None:
-    front = trace_spine(spine, np.array([loop.c_mm])).front[0, 0]
-    centre = (float(front) - loop.before_mm, loop.c_mm)
+def _paint_bowel(canvas: Canvas, *, loop: Bowel, paths: SpinePaths, tissue: Tissue) -> None:
+    front = _along_rows(paths.front, c=np.array([loop.c_mm]))
+    centre = (float(front[0]) - loop.before_mm, loop.c_mm)
     window = canvas.around(np.array([centre]), margin_mm=max(loop.radii_mm) + 2)
     if window is None:
         return
@@ -176,20 +190,19 @@ def _paint_bowel(canvas: Canvas, *, loop: Bowel, spine: Spine, tissue: Tissue) -
     canvas.paint(window, depth_mm=depth - 2.0, hu=loop.hu)
 
 
-def _paint_aorta(canvas: Canvas, *, spine: Spine, tissue: Tissue, around: Surroundings) -> None:
-    """A vessel along the spine's front that ends at the bifurcation on L4, with plaques in its walls."""
+def _paint_aorta(canvas: Canvas, *, paths: SpinePaths, end_mm: float, tissue: Tissue, around: Surroundings) -> None:
+    """A vessel along the spine's front down to its bifurcation at ``end_mm``, with plaques in its walls."""
     everywhere = canvas.everywhere
-    near = _aorta_back(spine, c=canvas.c, around=around)[:, None]
-    end = spine.at("L4").frame.c_mm
+    near = _aorta_back(paths, c=canvas.c, around=around)[:, None]
     # It leaves the plane where it divides: its section narrows to a tip.
-    width = around.aorta_mm * np.sqrt(np.clip((end - everywhere.c) / 30, 0, 1))
+    width = around.aorta_mm * np.sqrt(np.clip((end_mm - everywhere.c) / 30, 0, 1))
     inset = (around.aorta_mm - width) / 2
     depth = np.minimum(near - inset - everywhere.p, everywhere.p - near + around.aorta_mm - inset)
-    canvas.paint(everywhere, depth_mm=depth, hu=tissue.vessel)
+    canvas.paint(everywhere, depth_mm=np.minimum(depth, end_mm - everywhere.c), hu=tissue.vessel)
     for c_mm, back_wall, length in around.plaques:
-        if c_mm > end - 30:
+        if c_mm > end_mm - 30:
             continue
-        wall = float(_aorta_back(spine, c=np.array([c_mm]), around=around)[0])
+        wall = float(_aorta_back(paths, c=np.array([c_mm]), around=around)[0])
         wall -= 0.7 if back_wall else around.aorta_mm - 0.7
         window = canvas.around(np.array([(wall, c_mm)]), margin_mm=length + 1)
         if window is not None:
@@ -197,10 +210,10 @@ def _paint_aorta(canvas: Canvas, *, spine: Spine, tissue: Tissue, around: Surrou
             canvas.paint(window, depth_mm=plaque, hu=around.plaque_hu)
 
 
-def _aorta_back(spine: Spine, *, c: np.ndarray, around: Surroundings) -> np.ndarray:
+def _aorta_back(paths: SpinePaths, *, c: np.ndarray, around: Surroundings) -> np.ndarray:
     """``p`` of the aorta's back wall at rows ``c`` (h,): a vessel is straighter than the row of corners it lies on."""
-    fronts = [trace_spine(spine, c + shift).front[:, 0] for shift in (-20, -10, 0, 10, 20)]
-    return np.mean(fronts, axis=0) - np.float32(around.prevertebral_mm + around.aorta_gap_mm)
+    fronts = [_along_rows(paths.front, c=c + shift) for shift in (-20, -10, 0, 10, 20)]
+    return (np.mean(fronts, axis=0) - around.prevertebral_mm - around.aorta_gap_mm).astype(np.float32)
 
 
 def _paint_canal(canvas: Canvas, *, lines: SpineLines, spine: Spine, tissue: Tissue) -> None:

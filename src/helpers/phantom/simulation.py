@@ -21,7 +21,7 @@ from helpers.phantom.patient import Patient, RenderedImage, plan_images, render_
 logger = logging.getLogger(__name__)
 
 #: Raise it whenever a change alters the images: cohorts of another version are never reused.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CLASS_KEYS = ("A", "B", "C")
 MAX_IMAGES_PER_PATIENT = 4
 MARK = "phantom.json"

@@ -72,7 +72,7 @@ def cache_images(
 
 
 def cache_summary(
-    images: np.ndarray, cohort: pd.DataFrame, index: pd.DataFrame, *, params: PreprocessingParams
+    images: np.ndarray, *, cohort: pd.DataFrame, index: pd.DataFrame, params: PreprocessingParams
 ) -> pd.DataFrame:
     """What the cache holds, as rows of property and value for a reader."""
     spacing = cohort[["row_spacing_mm", "column_spacing_mm"]]

@@ -45,7 +45,10 @@ def resampling(cohort: pd.DataFrame, index: pd.DataFrame, *, class_names: dict[s
     spacing = cohort[["row_spacing_mm", "column_spacing_mm"]].set_axis(["between rows", "between columns"], axis=1)
     sns.histplot(spacing, ax=left, palette=PALETTE, element="step", bins=20)
     left.axvline(spacing_mm, color="black", linestyle="--", linewidth=1)
-    left.set(title="Source pixel size (dashed: cached)", xlabel="mm", ylabel="samples")
+    left.set(
+        title="Source pixel size (dashed: cached)", xlabel="mm", ylabel="samples", ylim=(0, 1.4 * left.get_ylim()[1])
+    )
+    sns.move_legend(left, "upper right", framealpha=1)
     padding = index.merge(cohort[["sample_id", "label"]], on="sample_id", validate="one_to_one")
     padding = padding.assign(name=padding["label"].map(class_names), percent=100 * padding["padded_fraction"])
     order = list(class_names.values())

@@ -71,7 +71,7 @@ def render_report(record: RunRecord) -> str:
     return environment.get_template("report.html.j2").render(
         title=record.study.study.title,
         run_name=record.study.study.name,
-        recorded=appendix.moment(record.provenance.get("recorded")),
+        recorded=appendix.moment(record.provenance["recorded"]) if record.provenance else "",
         css=Markup(_source(environment, "report.css")),  # noqa: S704 (our own file)
         script=Markup(script),  # noqa: S704 (our own file)
         script_hash=_csp_hash(script),

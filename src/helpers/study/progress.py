@@ -32,16 +32,14 @@ class Screen:
         self.console = console
         self._stage = self._cell = self._detail = ""
         self._stage_started = self._plain_at = 0.0
+        self._is_live = console.is_terminal and not console.is_dumb_terminal
         self._live: Live | None = None
-        if console.is_terminal and not console.is_dumb_terminal:
-            self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "Screen":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self._stop()
 
     def say(self, text: str, *, style: str = "") -> None:
         """Print a line that stays."""
@@ -51,14 +49,15 @@ class Screen:
         """A stage begins; the live lines are shown until it ends."""
         self._stage, self._cell, self._detail = name, "starting", ""
         self._stage_started, self._plain_at = time.monotonic(), 0.0
-        if self._live is not None:
+        if self._is_live:
+            # a new one for each stage: a display that starts again would erase what was printed in between
+            self._live = Live(console=self.console, get_renderable=self._render, refresh_per_second=4, transient=True)
             self._live.start()
         self._say_now_and_then()
 
     def stage_ended(self, text: str, *, style: str = "") -> None:
         """A stage is over; `text` stays."""
-        if self._live is not None:
-            self._live.stop()
+        self._stop()
         self.say(text, style=style)
 
     def cell_started(self, heading: str, *, number: int, total: int) -> None:
@@ -71,6 +70,11 @@ class Screen:
         self._detail = line
         self._say_now_and_then()
 
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
     def _lines(self) -> list[str]:
         elapsed = duration(time.monotonic() - self._stage_started)
         lines = [f"  {self._stage} · {elapsed} · {self._cell}"]
@@ -81,6 +85,6 @@ class Screen:
         return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in self._lines()))
 
     def _say_now_and_then(self) -> None:
-        if self._live is None and (not self._plain_at or time.monotonic() - self._plain_at >= PLAIN_INTERVAL_S):
+        if not self._is_live and (not self._plain_at or time.monotonic() - self._plain_at >= PLAIN_INTERVAL_S):
             self._plain_at = time.monotonic()
             self.say(" · ".join([self._lines()[0], self._detail]) if self._detail else self._lines()[0])

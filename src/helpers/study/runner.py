@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import nbformat
 import papermill
@@ -30,6 +31,7 @@ from helpers.study.stages import STAGES, Stage, StageRecord, executed_notebook, 
 
 ENGINE = "study"
 KERNEL = "python3"
+KERNEL_START_S = 120  # a cold disk and a busy machine
 LOCK_FILE = ".lock"
 KERNEL_DIED = (
     "The kernel died without a word, which mostly means that the memory was used up: "
@@ -96,12 +98,16 @@ class _LiveClient(PapermillNotebookClient):
 
 
 class _LiveEngine(NBClientEngine):
-    """Papermill engine around `_LiveClient`; the screen is handed over as an engine argument."""
+    """Papermill engine around `_LiveClient`; screen and log are handed over as engine arguments.
+
+    The log takes what the kernel process itself says, such as warnings of ZeroMQ or a crash report, which would
+    otherwise be written across the live lines.
+    """
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, screen: Screen, start_timeout=60, **_) -> None:
-        options = {"kernel_name": kernel_name, "startup_timeout": start_timeout, "timeout": None}
-        _LiveClient(nb_man, screen=screen, **options).execute()
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, screen: Screen, log: IO[bytes], **_) -> None:
+        options = {"kernel_name": kernel_name, "startup_timeout": KERNEL_START_S, "timeout": None}
+        _LiveClient(nb_man, screen=screen, **options).execute(stdout=log, stderr=log)
 
 
 papermill_engines.register(ENGINE, _LiveEngine)
@@ -198,7 +204,8 @@ def _run_stage(
     except BaseException as error:
         seconds = round(time.monotonic() - started, 2)
         journal(run_folder, stage=stage.key, event="failed", seconds=seconds, error=type(error).__name__)
-        screen.stage_ended(f"  {stage.key:<18} failed after {duration(seconds)}", style="bold red")
+        word = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+        screen.stage_ended(f"  {stage.key:<18} {word} after {duration(seconds)}", style="bold red")
         raise
     seconds = round(time.monotonic() - started, 2)
     journal(run_folder, stage=stage.key, event="done", seconds=seconds)
@@ -215,18 +222,22 @@ def _execute_notebook(stage: Stage, study: Study, run_folder: Path, *, screen: S
     parameters = {"run_dir": short_path(run_folder)}
     for section in stage.sections:
         parameters |= getattr(study, section).model_dump()
+    log = partial.with_suffix(".log")
     try:
-        papermill.execute_notebook(
-            notebook_source(stage.key), partial, parameters=parameters, engine_name=ENGINE, kernel_name=KERNEL,
-            progress_bar=False, cwd=project_folder(), screen=screen,
-        )  # fmt: skip
+        with log.open("wb") as stream:
+            papermill.execute_notebook(
+                notebook_source(stage.key), partial, parameters=parameters, engine_name=ENGINE, kernel_name=KERNEL,
+                progress_bar=False, cwd=project_folder(), screen=screen, log=stream,
+            )  # fmt: skip
     except PapermillExecutionError as error:
         raise StageError(_failure(f"{error.ename}: {error.evalue}", stage=stage, partial=partial)) from error
     except DeadKernelError as error:
-        raise StageError(_failure(KERNEL_DIED, stage=stage, partial=partial)) from error
+        cause = f"{KERNEL_DIED}\nLast words of the kernel, if any: {short_path(log)}"
+        raise StageError(_failure(cause, stage=stage, partial=partial)) from error
     except NoSuchKernel as error:
         raise StageError(f"{stage.key}: no Jupyter kernel called {KERNEL}; `make env` installs it") from error
     partial.replace(final)
+    log.unlink()
 
 
 def _failure(cause: str, *, stage: Stage, partial: Path) -> str:

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import nbformat
-
 from helpers.study.artefacts import ARTEFACTS, ArtefactError, file_sha256, write_json_atomic
 from helpers.study.params import ParameterError, Study
 from helpers.study.paths import project_file, short_path
@@ -218,8 +216,9 @@ def package_digest(package: str) -> str:
 def _notebook_digest(path: Path) -> str:
     if not path.is_file():
         raise ParameterError(f"{short_path(path)} is missing: run this command in the project folder")
-    cells = nbformat.read(path, as_version=4).cells
-    return _digest(json.dumps([[cell.cell_type, cell.source] for cell in cells]).encode())
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    # a notebook file holds the text of a cell whole or as a list of lines
+    return _digest(json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells]).encode())
 
 
 def _input_digest(study: Study) -> str:

@@ -65,6 +65,10 @@ class InputTransform:
         versions = [self.augmented(pixels, generator=generator)[:, 0] for _ in range(n_versions)]
         return self.to_display(torch.stack(versions, dim=1))
 
+    def pictures(self, pixels: np.ndarray) -> np.ndarray:
+        """The plain crops as pictures: (N, H, W) → (N, S, S) in [0, 1]."""
+        return self.to_display(self.plain(pixels)[:, 0])
+
     def to_display(self, channel: Tensor) -> np.ndarray:
         """Undo the normalisation of the first channel, for pictures."""
         return (channel * self.std[0] + self.mean[0]).clamp(0, 1).numpy()

@@ -1,6 +1,6 @@
 """The samples of one fold as rows of the cached images, and the batches that are drawn from them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -55,6 +55,11 @@ class Samples:
     def is_hu(self) -> bool:
         """Whether the cached pixels are HU rather than 8-bit grey."""
         return self.images.dtype != np.uint8
+
+    def rows(self, sample_ids: Iterable[str]) -> list[int]:
+        """Row numbers of some samples, in the order given."""
+        row_of = {sample: row for row, sample in enumerate(self.table["sample_id"])}
+        return [row_of[sample] for sample in sample_ids]
 
     def targets(self) -> np.ndarray:
         """(N,) int64 class indices."""

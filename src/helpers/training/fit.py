@@ -162,9 +162,7 @@ class Fit:
         score = recall_score(targets, logits.argmax(1), labels=targets.unique(), average="macro", zero_division=0)
         rate = self.optimizer.param_groups[-1]["lr"]
         self.history.append(
-            EpochRecord(
-                self.task.fold, self.task.seed, epoch, rate, train_loss, validation_loss, float(score), is_best
-            )
+            EpochRecord(self.task.fold, self.task.seed, epoch, rate, train_loss, validation_loss, float(score), is_best)
         )
 
     def predict(self, rows: np.ndarray) -> Tensor:

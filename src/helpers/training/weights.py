@@ -183,7 +183,9 @@ def _load_file(path: str, backbone: str) -> Initialisation:
     # torchvision names its files by the start of their hash, so a local copy is known by its content
     if any(f"-{sha256[:8]}" in enum.url for enum in get_model_weights(backbone)):
         return _imagenet(state, sha256=sha256)
-    return Initialisation("file", f"Weights from the file {file.name}.", "as its source", sha256, state=_backbone_only(state))
+    return Initialisation(
+        "file", f"Weights from the file {file.name}.", "as its source", sha256, state=_backbone_only(state)
+    )
 
 
 def _load_safetensors(file: Path, sha256: str) -> Initialisation:

@@ -1,0 +1,62 @@
+import pandas as pd
+import pytest
+
+from helpers.error_analysis import count_kinds, pick_correct, rank_predictions, ranked_errors
+
+NAMES = {"A": "compression", "B": "burst", "C": "normal"}
+
+
+@pytest.fixture
+def predictions() -> pd.DataFrame:
+    rows = [
+        ("s1", "p1", "A", "A", 0.7, 0.2, 0.1),
+        ("s2", "p1", "A", "B", 0.1, 0.9, 0.0),
+        ("s3", "p2", "B", "A", 0.6, 0.3, 0.1),
+        ("s4", "p3", "C", "C", 0.0, 0.05, 0.95),
+        ("s5", "p4", "A", "B", 0.4, 0.5, 0.1),
+        ("s6", "p5", "B", "B", 0.0, 1.0, 0.0),
+    ]
+    return pd.DataFrame(rows, columns=["sample_id", "PatientID", "y_true", "y_pred", "p_A", "p_B", "p_C"])
+
+
+@pytest.fixture
+def ranked(predictions) -> pd.DataFrame:
+    cohort = pd.DataFrame(
+        {"sample_id": predictions["sample_id"], "level": ["L1", None, "L2", "L3", "L4", "L5"], "PatientAge": None}
+    )
+    return rank_predictions(predictions, cohort=cohort)
+
+
+def test_most_confident_error_comes_first(ranked):
+    errors = ranked_errors(ranked)
+    assert errors["sample_id"].tolist() == ["s2", "s3", "s5"]
+    assert errors["rank"].tolist() == [1, 2, 3]
+    assert errors["kind"].tolist() == ["A → B", "B → A", "A → B"]
+    assert errors["confidence"].tolist() == [0.9, 0.6, 0.5]
+    assert errors["p_true"].tolist() == [0.1, 0.3, 0.4]
+
+
+def test_known_columns_come_along_and_empty_ones_do_not(ranked):
+    assert ranked.set_index("sample_id").loc["s1", "level"] == "L1"
+    assert "PatientAge" not in ranked
+
+
+def test_kinds_count_images_patients_and_share(ranked):
+    kinds = count_kinds(ranked, class_names=NAMES)
+    first = kinds.iloc[0]
+    assert (first["reference"], first["predicted"]) == ("A compression", "B burst")
+    assert (first["images"], first["patients"]) == (2, 2)
+    assert first["share of the class"] == pytest.approx(2 / 3)
+    assert len(kinds) == 2
+
+
+def test_correct_ones_take_the_classes_in_turn(ranked):
+    assert pick_correct(ranked, n=2)["sample_id"].tolist() == ["s1", "s6"]
+    assert pick_correct(ranked, n=10)["sample_id"].tolist() == ["s1", "s6", "s4"]
+
+
+def test_no_errors_gives_empty_tables(predictions):
+    perfect = predictions.assign(y_pred=predictions["y_true"])
+    ranked = rank_predictions(perfect, cohort=pd.DataFrame({"sample_id": predictions["sample_id"], "level": None}))
+    assert ranked_errors(ranked).empty
+    assert count_kinds(ranked, class_names=NAMES).empty

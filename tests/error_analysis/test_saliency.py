@@ -1,0 +1,124 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from helpers.error_analysis import explain, grad_cam
+from helpers.study import TrainingParams, schemas
+from helpers.training import InputTransform, Samples, build_model, cross_validate, load_initialisation
+
+
+class Corner(nn.Module):
+    """Class 0 is the mean of a feature map that repeats the image, class 1 its negative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer4 = nn.Conv2d(3, 1, 1, bias=False)
+        nn.init.constant_(self.layer4.weight, 1 / 3)
+
+    def forward(self, images):
+        mean = self.layer4(functional.avg_pool2d(images, 4)).mean((1, 2, 3))
+        return torch.stack([mean, -mean], dim=1)
+
+
+@pytest.fixture
+def bright_corner() -> torch.Tensor:
+    images = torch.zeros(1, 3, 32, 32)
+    images[:, :, 2:10, 20:30] = 1
+    return images
+
+
+def test_map_lies_where_the_evidence_is_and_is_not_inverted(bright_corner):
+    saliency = grad_cam(Corner(), bright_corner, targets=torch.tensor([0]))
+    assert saliency.shape == (1, 32, 32)
+    row, column = np.unravel_index(saliency[0].argmax(), (32, 32))
+    assert 2 <= row < 10
+    assert 20 <= column < 30
+    assert saliency[0, 20:, :10].max() == 0
+    assert saliency.max() == 1
+
+
+def test_evidence_against_the_class_gives_an_empty_map(bright_corner):
+    assert (grad_cam(Corner(), bright_corner, targets=torch.tensor([1])) == 0).all()
+
+
+def test_matches_the_definition_of_grad_cam():
+    """Channel weights are the mean gradients; the map is the rectified weighted sum (Selvaraju 2017)."""
+    torch.manual_seed(0)
+    params = TrainingParams(backbone="resnet18", weights="none", head_units=16)
+    network = build_model(params, n_classes=3, initialisation=load_initialisation("none", backbone="resnet18")).eval()
+    images = torch.randn(2, 3, 64, 64)
+    features = {}
+    hook = network.layer4.register_forward_hook(lambda module, given, out: features.update(out=out))
+    logits = network(images)
+    hook.remove()
+    gradient = torch.autograd.grad(logits[0, 2] + logits[1, 1], features["out"])[0]
+    expected = (gradient.mean((2, 3), keepdim=True) * features["out"]).sum(1).relu().detach()
+    found = grad_cam(network, images, targets=torch.tensor([2, 1]))
+    enlarged = functional.interpolate(expected[:, None], (64, 64), mode="bilinear")[:, 0]
+    peak = enlarged.amax((1, 2), keepdim=True)
+    np.testing.assert_allclose(found, torch.where(peak > 0, enlarged / peak.clamp_min(1e-30), 0).numpy(), atol=1e-4)
+
+
+def test_works_when_every_backbone_stage_is_frozen():
+    params = TrainingParams(backbone="resnet18", weights="none", frozen_stages=5, head_units=16)
+    network = build_model(params, n_classes=2, initialisation=load_initialisation("none", backbone="resnet18")).eval()
+    saliency = grad_cam(network, torch.randn(1, 3, 64, 64), targets=torch.tensor([0]))
+    assert np.isfinite(saliency).all()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"sample_id": [f"s{i}" for i in range(16)], "PatientID": [f"p{i}" for i in range(16)], "label": ["A", "B"] * 8}
+    )
+    samples = Samples(rng.integers(-300, 900, (16, 36, 36)).astype(np.int16), table, ("A", "B"))
+    split = [["test"] * 6 + ["validation"] * 4 + ["train"] * 6, ["train"] * 6 + ["validation"] * 4 + ["test"] * 6]
+    splits = pd.concat([pd.DataFrame({"sample_id": table["sample_id"], "fold": f, "split": split[f]}) for f in (0, 1)])
+    params = TrainingParams(
+        backbone="resnet18",
+        weights="none",
+        frozen_stages=0,
+        input_size=32,
+        epochs=1,
+        batch_size=6,
+        head_units=16,
+        threads=1,
+    )
+    folder = tmp_path_factory.mktemp("checkpoints")
+    start = load_initialisation("none", backbone="resnet18")
+    result = cross_validate(
+        samples, splits, params=params, initialisation=start, spacing_mm=0.5, folder=folder, report=lambda line: None
+    )
+    return samples, result.predictions, params, folder
+
+
+def test_explains_each_sample_with_a_network_that_tested_it(trained):
+    samples, predictions, params, folder = trained
+    tested = predictions[predictions["split"] == "test"].iloc[[0, 7, 3]]
+    chosen = tested[["sample_id"]].assign(y_pred=["A", "B", "A"])
+    transform = InputTransform(params, 0.5, True, (0.0,) * 3, (1.0,) * 3)
+    maps = explain(
+        chosen, samples=samples, predictions=predictions, params=params, transform=transform, checkpoints=folder
+    )
+    schemas.SALIENCY.validate(maps.table)
+    assert maps.table["sample_id"].tolist() == chosen["sample_id"].tolist()
+    assert maps.table["fold"].tolist() == tested["fold"].tolist()
+    assert maps.table["target"].tolist() == ["A", "B", "A"]
+    rows = [int(sample[1:]) for sample in chosen["sample_id"]]
+    np.testing.assert_allclose(maps.images, transform.plain(samples.images[rows])[:, 0], atol=1e-6)
+    for offset, row, column in maps.table[["peak_offset_mm", "peak_row_px", "peak_col_px"]].itertuples(index=False):
+        assert np.isnan(offset) or offset == pytest.approx(0.5 * np.hypot(row - 15.5, column - 15.5))
+
+
+def test_nothing_chosen_gives_nothing(trained):
+    samples, predictions, params, folder = trained
+    transform = InputTransform(params, 0.5, True, (0.0,) * 3, (1.0,) * 3)
+    chosen = pd.DataFrame({"sample_id": pd.Series(dtype=str), "y_pred": pd.Series(dtype=str)})
+    maps = explain(
+        chosen, samples=samples, predictions=predictions, params=params, transform=transform, checkpoints=folder
+    )
+    assert len(maps.table) == len(maps.maps) == 0
