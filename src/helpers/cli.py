@@ -4,6 +4,7 @@ This module stands above all rooms and is the only one that knows both the runne
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Console(stderr=True, highlight=False).print(f"study: {error}", style="bold red", markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
+        # nbclient leaves tasks behind that asyncio would report with tracebacks as never retrieved
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         console.print("Stopped. Finished stages are kept; the same command goes on from here.")
         return INTERRUPTED
 

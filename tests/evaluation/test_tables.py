@@ -100,8 +100,17 @@ def test_paper_comparison_sets_ours_beside_every_size_that_fits(tables, evaluati
     assert ours.loc["training", "ci_low"] == evaluation.training["accuracy"].ci_low
 
 
-def test_readable_table_drops_columns_without_content(tables):
-    assert list(readable(tables["overall"])) == ["metric", "estimate", "low", "high", "interval", "images", "patients"]
-    assert readable(tables["overall"])["metric"].tolist()[0] == "Accuracy"
+def test_readable_table_puts_numbers_into_words_and_drops_columns_without_content(tables):
+    overall = readable(tables["overall"])
+    assert list(overall) == ["metric", "estimate", "interval", "method", "images", "patients"]
+    assert overall["metric"].tolist()[0] == "Accuracy"
+    first = tables["overall"].iloc[0]
+    assert overall["interval"].tolist()[0] == f"{first['ci_low']:.3f} – {first['ci_high']:.3f}"
+    assert overall["method"].tolist()[0] == "bootstrap"
     assert "note" in readable(tables["baseline"])
-    assert list(readable(tables["per_class"]))[:3] == ["class", "name", "metric"]
+    assert readable(tables["per_class"])["class"].tolist()[0].startswith("A ")
+
+
+def test_readable_table_has_no_interval_where_none_is_defined(tables):
+    constant = readable(tables["baseline"]).set_index("metric").loc["Balanced accuracy"]
+    assert constant["interval"] is None or constant["interval"] != constant["interval"]

@@ -95,6 +95,10 @@ class TestTable:
         assert text.count("<tr>") == 11
         assert "2 more rows are not shown" in text
 
+    def test_table_without_rows_is_a_sentence(self):
+        text = html(show_table, pd.DataFrame({"x": []}), caption="Errors <all>")
+        assert text == "<p>Errors &lt;all&gt;: none.</p>"
+
     def test_the_index_is_not_shown(self):
         assert "secret" not in html(show_table, pd.DataFrame({"x": [1]}, index=["secret"]))
 

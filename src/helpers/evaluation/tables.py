@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from helpers.evaluation.bootstrap import PERCENTILE
 from helpers.evaluation.estimates import Metric
+from helpers.evaluation.intervals import CLOPPER_PEARSON, WILSON
 from helpers.evaluation.metrics import METRIC_TITLES
 from helpers.evaluation.paper import (
     PAPER_CITATION,
@@ -23,17 +25,14 @@ if TYPE_CHECKING:
     from helpers.evaluation.summary import Evaluation
 
 WORDS = {
-    "class_key": "class",
-    "class_name": "name",
     "title": "metric",
-    "ci_low": "low",
-    "ci_high": "high",
-    "ci_method": "interval",
+    "ci_method": "method",
     "n_samples": "images",
     "n_patients": "patients",
     "n_correct": "right",
     "in_two_part_split": "fits a two-part split",
 }
+METHOD_WORDS = {PERCENTILE: "bootstrap", CLOPPER_PEARSON: "Clopper–Pearson", WILSON: "Wilson"}
 PAPER, THIS_STUDY = "paper", "this study"
 
 
@@ -200,14 +199,20 @@ def paper_comparison(evaluation: "Evaluation") -> pd.DataFrame:
     return _frame(rows, leading=leading)
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
+def readable(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
     """Shorten a table of this module for reading: words instead of keys, and no column without content.
 
     Returns
     -------
-    The grouping columns, then `metric`, `estimate`, `low`, `high`, `interval`, `images`, `patients`, `note`; `interval`
-    and `note` only where they hold something.
+    The grouping columns, then `metric`, `estimate`, `interval` (as text), `method`, `images`, `patients`, `note`;
+    `method` and `note` only where they hold something.
     """
-    short = table.drop(columns=["metric"] if "title" in table else []).rename(columns=WORDS)
-    short = short.drop(columns="n_dropped")
-    return short.drop(columns=[name for name in ("interval", "note") if short[name].isna().all()])
+    short = table.copy()
+    if "class_key" in short:
+        short.insert(0, "class", short.pop("class_key") + " " + short.pop("class_name"))
+    low, high = (short.pop(name).map(f"{{:.{decimals}f}}".format) for name in ("ci_low", "ci_high"))
+    interval = (low + " – " + high).where(table["ci_method"].notna(), None)
+    short.insert(short.columns.get_loc("estimate") + 1, "interval", interval)
+    short["ci_method"] = short["ci_method"].replace(METHOD_WORDS)
+    short = short.drop(columns=["n_dropped", *(["metric"] if "title" in table else [])]).rename(columns=WORDS)
+    return short.drop(columns=[name for name in ("method", "note") if short[name].isna().all()])

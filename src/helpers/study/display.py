@@ -28,6 +28,7 @@ _FIGURE = _jinja.from_string(
     'style="max-width:100%;height:auto" width="{{ width }}">'
     "{% if caption %}<figcaption>{{ caption }}</figcaption>{% endif %}</figure>"
 )
+_EMPTY = _jinja.from_string("<p>{{ caption }}: none.</p>")
 _TABLE = _jinja.from_string(
     '<div class="study-table-scroll"><table class="study-table">'
     "{% if caption %}<caption>{{ caption }}</caption>{% endif %}"
@@ -61,7 +62,13 @@ def show_figure(figure: "Figure", *, alt: str, caption: str = "") -> None:
 
 
 def show_table(table: pd.DataFrame, *, caption: str = "", decimals: int = 3, max_rows: int = 40) -> None:
-    """Show a table without its index; every value is escaped, numbers are rounded and right-aligned."""
+    """Show a table without its index; every value is escaped, numbers are rounded and right-aligned.
+
+    A table without rows becomes the sentence that there are none.
+    """
+    if table.empty:
+        display(HTML(_EMPTY.render(caption=caption or "Rows")))
+        return
     rows = [[_cell(value, decimals) for value in row] for row in table.head(max_rows).itertuples(index=False)]
     hidden = max(len(table) - max_rows, 0)
     display(HTML(_TABLE.render(header=list(map(str, table.columns)), rows=rows, caption=caption, hidden=hidden)))
