@@ -114,7 +114,7 @@ class TrainingParams(Section):
     input_size: int = Field(160, ge=32, le=1024, description="pixels cut from the cached image, at most its side")
     window_center: float = Field(300.0, description="HU")
     window_width: float = Field(1500.0, gt=0, description="HU")
-    epochs: int = Field(10, ge=1, le=1000)
+    epochs: int = Field(8, ge=1, le=1000)
     patience: int = Field(5, ge=1, description="epochs without better validation before stopping")
     batch_size: int = Field(32, ge=2)
     learning_rate: float = Field(1.0e-3, gt=0, le=1, description="peak rate of the head")
