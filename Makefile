@@ -14,7 +14,7 @@ BIN := .venv/bin
 STAMP := .venv/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help env study test lab lint check lock clean nbdime
+.PHONY: help env study test lab release lint check lock clean nbdime
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -29,6 +29,11 @@ test: $(STAMP) ## run all tests
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
+
+release: study ## run the study and copy its report and numbers to reports/
+	@mkdir -p reports
+	@cp runs/default/report.html reports/default.html
+	@cp runs/default/metrics.json reports/default_metrics.json
 
 lint: $(STAMP) ## check style and architecture
 	@$(BIN)/ruff check .
