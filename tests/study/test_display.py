@@ -85,7 +85,7 @@ class TestTable:
         assert "<td>–</td><" in text
 
     def test_truth_values_are_words(self):
-        assert "<td>True</td>" in html(show_table, pd.DataFrame({"x": [True]}))
+        assert "<td>yes</td>" in html(show_table, pd.DataFrame({"x": [True]}))
 
     def test_lists_in_cells_are_shown(self):
         assert "<td>[1, 2]</td>" in html(show_table, pd.DataFrame({"x": [[1, 2]]}))

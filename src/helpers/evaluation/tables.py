@@ -33,6 +33,7 @@ WORDS = {
     "in_two_part_split": "fits a two-part split",
 }
 METHOD_WORDS = {PERCENTILE: "bootstrap", CLOPPER_PEARSON: "Clopper–Pearson", WILSON: "Wilson"}
+NO_BREAK_DASH = "\u00a0–\u00a0"
 PAPER, THIS_STUDY = "paper", "this study"
 
 
@@ -211,7 +212,7 @@ def readable(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
     if "class_key" in short:
         short.insert(0, "class", short.pop("class_key") + " " + short.pop("class_name"))
     low, high = (short.pop(name).map(f"{{:.{decimals}f}}".format) for name in ("ci_low", "ci_high"))
-    interval = (low + " – " + high).where(table["ci_method"].notna(), None)
+    interval = (low + NO_BREAK_DASH + high).where(table["ci_method"].notna(), None)
     short.insert(short.columns.get_loc("estimate") + 1, "interval", interval)
     short["ci_method"] = short["ci_method"].replace(METHOD_WORDS)
     short = short.drop(columns=["n_dropped", *(["metric"] if "title" in table else [])]).rename(columns=WORDS)

@@ -77,7 +77,9 @@ def show_table(table: pd.DataFrame, *, caption: str = "", decimals: int = 3, max
 def _cell(value: Any, decimals: int) -> tuple[str, bool]:
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return "–", False
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+    if isinstance(value, (bool, np.bool_)):
+        return ("yes" if value else "no"), False
+    if not isinstance(value, Real):
         return str(value), False
     return str(value) if isinstance(value, Integral) else f"{value:.{decimals}f}", True
 
