@@ -16,8 +16,8 @@ def test_titles_name_reference_prediction_and_level():
         }
     )
     first, second = gallery_titles(rows)
-    assert first == "L1 reference A, predicted B\ns1, confidence 0.91"
-    assert second.startswith("reference B, predicted B")
+    assert first == "L1 A → B, 0.91\ns1"
+    assert second == "B → B, 0.50\ns2"
 
 
 @pytest.mark.parametrize("n", [1, 4, 5])

@@ -22,7 +22,8 @@ def plot_gallery(images: np.ndarray, *, titles: list[str]) -> Figure:
     for axis, image, title in zip(axes, images, titles, strict=False):
         axis.imshow(image, cmap="gray", vmin=0, vmax=1)
         axis.set_title(title, fontsize=9)
-    return _finished(figure)
+    plt.close(figure)
+    return figure
 
 
 def plot_saliency(images: np.ndarray, maps: np.ndarray, *, titles: list[str]) -> Figure:
@@ -34,33 +35,27 @@ def plot_saliency(images: np.ndarray, maps: np.ndarray, *, titles: list[str]) ->
         axis.imshow(image, cmap="gray", vmin=0, vmax=1)
         shown = axis.imshow(saliency, cmap="inferno", vmin=0, vmax=1, alpha=0.45 * (saliency > 0.1))
         axis.set_title(title, fontsize=9)
-    figure.tight_layout()
-    bar = figure.colorbar(shown, ax=list(axes), shrink=0.6, pad=0.02, location="right")
+    bar = figure.colorbar(shown, ax=list(axes), shrink=0.6, location="right")
     bar.set_label("Grad-CAM, share of each map's maximum")
     plt.close(figure)
     return figure
 
 
 def gallery_titles(rows: pd.DataFrame) -> list[str]:
-    """Reference, prediction and confidence of each row, and its level where known."""
+    """Level where known, reference → prediction and confidence of each row; below it the sample."""
     levels = rows["level"].fillna("") if "level" in rows else pd.Series("", index=rows.index)
-    first = levels + " reference " + rows["y_true"] + ", predicted " + rows["y_pred"]
-    second = rows["sample_id"] + ", confidence " + rows["confidence"].map("{:.2f}".format)
-    return (first.str.strip() + "\n" + second).tolist()
+    first = levels + " " + rows["y_true"] + " → " + rows["y_pred"] + ", " + rows["confidence"].map("{:.2f}".format)
+    return (first.str.strip() + "\n" + rows["sample_id"]).tolist()
 
 
 def _grid(n: int) -> tuple[Figure, np.ndarray]:
     n_rows = max(1, -(-n // COLUMNS))
-    figure, axes = plt.subplots(n_rows, COLUMNS, figsize=(2.5 * COLUMNS, 2.8 * n_rows), squeeze=False)
+    figure, axes = plt.subplots(
+        n_rows, COLUMNS, figsize=(2.5 * COLUMNS, 2.8 * n_rows), squeeze=False, layout="constrained"
+    )
     for axis in axes.flat:
         axis.axis("off")
     if n == 0:
         figure.text(0.5, 0.5, "There is nothing to show here.", ha="center", va="center", fontsize=12)
         figure.set_figheight(1)
     return figure, axes.ravel()
-
-
-def _finished(figure: Figure) -> Figure:
-    figure.tight_layout()
-    plt.close(figure)
-    return figure
