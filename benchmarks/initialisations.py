@@ -17,8 +17,8 @@ from helpers.study.stages import read_records
 
 FOLDS = "splits.n_folds=2"
 STARTS = {
-    "ct, window 300/1500": [],
-    "ct, window 0/2000": ["training.window_center=0.0", "training.window_width=2000.0"],
+    "ct, window 300/1500": ["training.window_center=300.0", "training.window_width=1500.0"],
+    "ct, window 0/2000": [],
     "random": ["training.weights=none", "training.frozen_stages=0", "training.backbone_rate_factor=1.0"],
 }
 
