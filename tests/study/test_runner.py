@@ -9,13 +9,14 @@ import nbformat
 import pytest
 from rich.console import Console
 
-from helpers.study import ParameterError, Study, load_study, progress
+from helpers.study import ParameterError, Study, TrainingParams, load_study, progress
 from helpers.study.progress import Screen
 from helpers.study.runner import Plan, RunLocked, StageError, heading_above, lock, run_study
 from helpers.study.stages import STAGES, find_stage
 
 KEYS = [stage.key for stage in STAGES]
 RUN = Path("runs/default")
+DEFAULT_EPOCHS = str(TrainingParams().epochs)
 
 
 def journal() -> list[dict]:
@@ -38,7 +39,7 @@ class TestFirstRun:
             assert any(line.startswith(f"  {key:<18} done in ") and line.endswith("(not run yet)") for line in lines)
 
     def test_parameters_reach_the_notebook_and_are_recorded(self, finished):
-        assert (RUN / "predictions.parquet").read_text() == "10"
+        assert (RUN / "predictions.parquet").read_text() == DEFAULT_EPOCHS
         assert load_study(RUN / "params.yaml") == Study()
         notebook = nbformat.read(RUN / "notebooks" / "03_training.ipynb", as_version=4)
         injected = [cell.source for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
@@ -75,12 +76,12 @@ class TestSkipping:
         (RUN / "predictions.parquet").write_text("999")
         outcome = run()
         assert outcome.ran == ["03_training", "report"]
-        assert (RUN / "predictions.parquet").read_text() == "10"
+        assert (RUN / "predictions.parquet").read_text() == DEFAULT_EPOCHS
 
     def test_stage_run_alone_on_old_inputs_runs_again_after_them(self, finished, run):
         more = {"training": {"epochs": 20}}
         assert run(more, plan=only("evaluation")).ran == ["04_evaluation"]
-        assert (RUN / "metrics.json").read_text() == "10"
+        assert (RUN / "metrics.json").read_text() == DEFAULT_EPOCHS
         assert "04_evaluation" in run(more).ran
         assert (RUN / "metrics.json").read_text() == "20"
 
@@ -134,7 +135,7 @@ class TestFailure:
         assert (last["stage"], last["event"], last["error"]) == ("04_evaluation", "failed", "StageError")
 
     def test_keeps_what_was_computed_and_goes_on_from_there(self, message, finished, run):
-        assert (RUN / "predictions.parquet").read_text() == "10"
+        assert (RUN / "predictions.parquet").read_text() == DEFAULT_EPOCHS
         assert (RUN / "notebooks" / "04_evaluation.ipynb").is_file()
         finished.write_notebook("04_evaluation", "(folder / 'metrics.json').write_text('mended')")
         assert run({"evaluation": {"n_bootstrap": 100}}).ran == ["04_evaluation", "05_error_analysis", "report"]
