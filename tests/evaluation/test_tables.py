@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.evaluation import evaluate
-from helpers.evaluation.tables import METRIC_DTYPES, readable
+from helpers.evaluation.tables import METRIC_DTYPES, NO_BREAK_DASH, readable
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_readable_table_puts_numbers_into_words_and_drops_columns_without_conten
     assert list(overall) == ["metric", "estimate", "interval", "method", "images", "patients"]
     assert overall["metric"].tolist()[0] == "Accuracy"
     first = tables["overall"].iloc[0]
-    assert overall["interval"].tolist()[0] == f"{first['ci_low']:.3f}\u00a0–\u00a0{first['ci_high']:.3f}"
+    assert overall["interval"].tolist()[0] == f"{first['ci_low']:.3f}{NO_BREAK_DASH}{first['ci_high']:.3f}"
     assert overall["method"].tolist()[0] == "bootstrap"
     assert "note" in readable(tables["baseline"])
     assert readable(tables["per_class"])["class"].tolist()[0].startswith("A ")

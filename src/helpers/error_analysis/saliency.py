@@ -12,6 +12,7 @@ from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor
 from torchvision.models import ResNet
 
+from helpers.error_analysis.pictures import reading_crops
 from helpers.study.params import TrainingParams
 from helpers.training import InputTransform, Samples, load_network
 
@@ -25,7 +26,7 @@ class SaliencyMaps:
     table
         One row per map: sample_id, fold, seed, target (class key), peak position and its distance to the crop centre.
     images
-        (N, S, S) windowed images in [0, 1] as the network saw them.
+        (N, S, S) crops that the network saw, in [0, 1] for reading.
     maps
         (N, S, S) float32 in [0, 1]; each is divided by its own maximum, and is zero where nothing speaks for the class.
     """
@@ -91,10 +92,11 @@ def explain(
     for (fold, seed), group in chosen.groupby(["fold", "seed"]):
         file = checkpoints / f"fold{fold}_seed{seed}.safetensors"
         network = load_network(file, params=params, n_classes=len(samples.classes))
-        batch = transform.plain(samples.images[samples.rows(group["sample_id"])])
+        pixels = samples.images[samples.rows(group["sample_id"])]
+        batch = transform.plain(pixels)
         targets = torch.tensor([samples.classes.index(key) for key in group["y_pred"]])
         maps[group.index] = grad_cam(network, batch, targets=targets)
-        images[group.index] = transform.to_display(batch[:, 0])
+        images[group.index] = reading_crops(pixels, size=size)
     return SaliencyMaps(_peaks(chosen, maps, spacing_mm=transform.spacing_mm), images, maps)
 
 

@@ -33,7 +33,7 @@ WORDS = {
     "in_two_part_split": "fits a two-part split",
 }
 METHOD_WORDS = {PERCENTILE: "bootstrap", CLOPPER_PEARSON: "Clopper–Pearson", WILSON: "Wilson"}
-NO_BREAK_DASH = "\u00a0–\u00a0"
+NO_BREAK_DASH = "\u00a0\u2060–\u2060\u00a0"  # word joiners: browsers break after a dash
 PAPER, THIS_STUDY = "paper", "this study"
 
 
