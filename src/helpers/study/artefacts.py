@@ -110,10 +110,7 @@ class Run:
         return load_study(self.folder / PARAMS_FILE)
 
     def path(self, name: str) -> Path:
-        """File of an artefact, readable by this stage.
-
-        `tables/x` (a Parquet file) or `checkpoints/x.safetensors` lies in a folder; `checkpoints/` is the folder itself.
-        """
+        """File of an artefact, readable by this stage; `tables/x` or `checkpoints/x.safetensors` lies in a folder."""
         artefact, file = self._resolve(name)
         if self.stage is not None and artefact.stage > self.stage:
             raise ArtefactError(f"{name} is written by {artefact.stage}, later than {self.stage}: data walks forward")
@@ -184,9 +181,9 @@ class Run:
             raise ArtefactError(f"{short_path(file)} is damaged ({error}): run notebook {writer} again") from error
 
     def _resolve(self, name: str) -> tuple[Artefact, Path]:
-        folder_name, slash, rest = name.partition("/")
+        folder_name, _, rest = name.partition("/")
         artefact = ARTEFACTS.get(folder_name)
-        if artefact is None or bool(slash) != artefact.file.endswith("/") or not _is_inside(rest):
+        if artefact is None or bool(rest) != artefact.file.endswith("/") or not _is_inside(rest):
             raise ArtefactError(f"no artefact {name!r}; known: {', '.join(ARTEFACTS)}")
         if not rest:
             return artefact, self.folder / artefact.file
