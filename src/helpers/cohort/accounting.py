@@ -2,19 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Optional
 
 from helpers.cohort.exclusions import Exclusion, Reason
-from helpers.cohort.sources import Source
-
-
-def list_files(folder: Path, *, without: Sequence[Path]) -> list[str]:
-    """Every file below `folder`, relative and sorted, but hidden ones and those `without` which a cohort is counted."""
-    apart = {path.resolve() for path in without}
-    files = (path for path in folder.rglob("*") if path.is_file() and path.resolve() not in apart)
-    relative = (path.relative_to(folder) for path in files)
-    return sorted(path.as_posix() for path in relative if not any(part.startswith(".") for part in path.parts))
+from helpers.cohort.sources.protocol import Source
 
 
 def unnamed_files(files: Sequence[str], *, labels: Iterable[str], source: Source) -> list[Exclusion]:
@@ -35,7 +27,7 @@ def unnamed_files(files: Sequence[str], *, labels: Iterable[str], source: Source
         if file in named:
             continue
         in_series = _is_named(file, named)
-        reason = source.unnamed(source.folder / file)
+        reason = source.unnamed(file)
         if not in_series:
             exclusions.append(Exclusion(file, reason, "no row of the labels table names it"))
         elif reason != Reason.UNLABELLED_FILE:

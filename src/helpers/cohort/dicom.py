@@ -15,6 +15,7 @@ from helpers.cohort.picture import Picture
 PREAMBLE_BYTES = 128
 HU_MIN_BITS = 9
 TEXT_KEYWORDS = (
+    "StudyDate",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "Manufacturer",

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     SEVERAL_SERIES = "several_series"
     IRREGULAR_SERIES = "irregular_series"
     PLANE_OUTSIDE_VOLUME = "plane_outside_volume"
+    CENTER_OUTSIDE_VOLUME = "center_outside_volume"
     UNREADABLE_IMAGE = "unreadable_image"
     COLOUR_IMAGE = "colour_image"
     NO_MM_PER_PX = "no_mm_per_px"
@@ -78,6 +79,7 @@ REMEDIES = {
     Reason.SEVERAL_SERIES: "Put each series into a folder of its own and name that folder.",
     Reason.IRREGULAR_SERIES: "Export the complete series again: slices must be parallel and evenly spaced.",
     Reason.PLANE_OUTSIDE_VOLUME: "Correct slice_index: planes are counted from 0 at the patient's right side.",
+    Reason.CENTER_OUTSIDE_VOLUME: "Correct the centre: in mm of the DICOM patient system, or in voxels from 0.",
     Reason.UNREADABLE_IMAGE: "Copy or export the file again: it is damaged or cut short.",
     Reason.COLOUR_IMAGE: "Export a grey image without colour overlay or colour map.",
     Reason.NO_MM_PER_PX: "Fill the column mm_per_px of the labels table, or set cohort.mm_per_px.",

@@ -6,18 +6,32 @@ A row that passes becomes an `Entry`; a row that does not becomes an `Exclusion`
 import difflib
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Optional
 
 import pandas as pd
 
 from helpers.cohort.exclusions import CohortError, Exclusion, NotUsable, Reason
-from helpers.cohort.picture import View
+from helpers.cohort.picture import View, series_key
+from helpers.study import CohortParams
 from helpers.study.paths import short_path
 
 BOX_COLUMNS = ("x0", "y0", "x1", "y1")
+CENTER_MM_COLUMNS = ("center_x_mm", "center_y_mm", "center_z_mm")
+CENTER_VOXEL_COLUMNS = ("center_column", "center_row", "center_slice")
+# What a table may know besides: `split` is for splits.split_method predefined, `grade` a severity such as Genant's.
+FACT_COLUMNS = (
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "StudyDate",
+    "PatientSex",
+    "PatientAge",
+    "site",
+    "split",
+    "grade",
+)
 STUDY_COLUMNS = (
     "file",
     "PatientID",
@@ -27,6 +41,9 @@ STUDY_COLUMNS = (
     "mm_per_px",
     "slice_index",
     "rescale_intercept",
+    *CENTER_MM_COLUMNS,
+    *CENTER_VOXEL_COLUMNS,
+    *FACT_COLUMNS,
 )
 EXCEL_SUFFIXES = (".xlsx", ".xlsm")
 FIRST_DATA_LINE = 2
@@ -55,6 +72,9 @@ class Entry:
         whole image.
     mm_per_px
         Pixel size from the table, if any.
+    facts
+        Further columns of the table by study name (`FACT_COLUMNS`), where they hold something: what a header does not
+        say, or says worse.
     """
 
     line: int
@@ -64,11 +84,36 @@ class Entry:
     level: Optional[str] = None
     box: Optional[Box] = None
     mm_per_px: Optional[float] = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple:
         """What this sample is an image of: two entries with one key are the same sample."""
-        return self.view.source, self.view.slice_index, self.box
+        place = (self.view.series, self.view.center, self.view.center_unit)
+        return self.view.source, self.view.slice_index, self.box, *(item for item in place if item is not None)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What the labels of a cohort say.
+
+    Attributes
+    ----------
+    entries
+        Rows that can be used as far as the labels can tell.
+    exclusions
+        Rows that cannot, with the reason.
+    rows
+        (file, patient) of every row before any check, None where a row does not say.
+    readings
+        One row per labelled image, one column per reader, class keys or None; without columns where there is one
+        reader. Rows that were excluded because readers disagree are in it.
+    """
+
+    entries: Sequence[Entry]
+    exclusions: Sequence[Exclusion]
+    rows: Sequence[tuple[Optional[str], Optional[str]]]
+    readings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def read_labels(path: Path, *, columns: Mapping[str, str], needed: Sequence[str]) -> pd.DataFrame:
@@ -146,43 +191,52 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     return f" (nearest: {lowered[close[0]]!r})" if close else ""
 
 
-def parse_labels(
-    table: pd.DataFrame, *, folder: Path, label_values: Mapping[str, str], class_names: Mapping[str, str]
-) -> tuple[list[Entry], list[Exclusion]]:
-    """Turn rows into entries; rows that cannot be used become exclusions.
+def labelled_table(
+    path: Path, *, needed: Sequence[str], params: CohortParams, exists: Callable[[str], bool]
+) -> Labelled:
+    """Read a labels table and turn its rows into entries; rows that cannot be used become exclusions.
 
     Parameters
     ----------
-    table
-        As `read_labels` returns it.
-    folder
-        Cohort folder, to see whether the named files exist.
-    label_values, class_names
-        The mapping of labels, as in the parameters.
+    path
+        As `read_labels` takes it.
+    needed
+        Study columns that must be there.
+    params
+        Section `cohort`: the mapping of columns and values, the classes, the readers.
+    exists
+        Whether a file or folder of this name, relative to the cohort folder, is there.
     """
+    table = read_labels(path, columns=params.columns, needed=needed)
     entries: list[Entry] = []
     exclusions: list[Exclusion] = []
     for line, row in zip(table.index + FIRST_DATA_LINE, table.to_dict("records"), strict=True):
         try:
-            entries.append(_entry(row, line=line, folder=folder, labels=(label_values, class_names)))
+            entries.append(_entry(row, line=line, exists=exists, params=params))
         except NotUsable as finding:
             exclusions.append(Exclusion(row["file"] or "(none)", finding.reason, f"row {line}: {finding.detail}"))
-    entries, conflicts = _without_conflicts(entries)
-    return entries, exclusions + conflicts
+    entries, conflicts = without_conflicts(entries)
+    rows = [(file, patient) for file, patient in table[["file", "PatientID"]].to_numpy()]
+    return Labelled(entries, exclusions + conflicts, rows)
 
 
-def _entry(row: Mapping[str, Optional[str]], *, line: int, folder: Path, labels: tuple[Mapping, Mapping]) -> Entry:
-    label_values, class_names = labels
-    source = _source(row["file"], folder)
-    if row["label"] is None:
-        raise NotUsable(Reason.MISSING_LABEL, "the label is empty")
-    label = label_values.get(row["label"], row["label"])
-    if label not in class_names:
-        raise NotUsable(Reason.UNKNOWN_LABEL, f"label {row['label']!r} is not one of {', '.join(class_names)}")
+def _entry(
+    row: Mapping[str, Optional[str]], *, line: int, exists: Callable[[str], bool], params: CohortParams
+) -> Entry:
+    source = _source(row["file"], exists)
+    label = class_key(row["label"], params)
     plane = _number(row, "slice_index")
     if plane is not None and plane != int(plane):
         raise NotUsable(Reason.BAD_NUMBER, f"slice_index {row['slice_index']!r} is not a whole number")
-    view = View(source, None if plane is None else int(plane), _number(row, "rescale_intercept"))
+    center, unit = _center(row)
+    view = View(
+        source,
+        slice_index=None if plane is None else int(plane),
+        rescale_intercept=_number(row, "rescale_intercept"),
+        center=center,
+        center_unit=unit,
+        series=None if row["SeriesInstanceUID"] is None else series_key(row["SeriesInstanceUID"]),
+    )
     return Entry(
         line=line,
         view=view,
@@ -191,19 +245,42 @@ def _entry(row: Mapping[str, Optional[str]], *, line: int, folder: Path, labels:
         level=row["level"],
         box=_box(row),
         mm_per_px=_pixel_size(row),
+        facts={name: row[name] for name in FACT_COLUMNS if row[name] is not None},
     )
 
 
-def _source(name: Optional[str], folder: Path) -> str:
+def class_key(label: Optional[str], params: CohortParams) -> str:
+    """Map a label as written to a class key, or raise `NotUsable`."""
+    if label is None:
+        raise NotUsable(Reason.MISSING_LABEL, "the label is empty")
+    key = params.label_values.get(label, label)
+    if key not in params.class_names:
+        raise NotUsable(Reason.UNKNOWN_LABEL, f"label {label!r} is not one of {', '.join(params.class_names)}")
+    return key
+
+
+def _source(name: Optional[str], exists: Callable[[str], bool]) -> str:
     if name is None:
         raise NotUsable(Reason.FILE_MISSING, "no file is named")
     # Tables written on Windows separate folders by backslashes.
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         raise NotUsable(Reason.PATH_ESCAPES_FOLDER, f"{name!r} leads out of the cohort folder")
-    if not (folder / path).exists():
+    if not exists(path.as_posix()):
         raise NotUsable(Reason.FILE_MISSING, f"{name!r} does not exist")
     return path.as_posix()
+
+
+def _center(row: Mapping[str, Optional[str]]) -> tuple[Optional[tuple[float, float, float]], Optional[str]]:
+    """The vertebra's centre in space and its unit, from one of two sets of three columns."""
+    for columns, unit in ((CENTER_MM_COLUMNS, "mm"), (CENTER_VOXEL_COLUMNS, "voxel")):
+        values = [_number(row, column) for column in columns]
+        if all(value is None for value in values):
+            continue
+        if any(value is None for value in values):
+            raise NotUsable(Reason.BAD_NUMBER, f"some of {', '.join(columns)} are empty")
+        return tuple(values), unit
+    return None, None
 
 
 def _number(row: Mapping[str, Optional[str]], column: str) -> Optional[float]:
@@ -237,7 +314,7 @@ def _box(row: Mapping[str, Optional[str]]) -> Optional[Box]:
     return x0, y0, x1, y1
 
 
-def _without_conflicts(entries: Sequence[Entry]) -> tuple[list[Entry], list[Exclusion]]:
+def without_conflicts(entries: Sequence[Entry]) -> tuple[list[Entry], list[Exclusion]]:
     """Drop repeated rows, samples with two labels, and files that are given to two patients."""
     by_key: dict[tuple, list[Entry]] = defaultdict(list)
     patients: dict[str, set[str]] = defaultdict(set)

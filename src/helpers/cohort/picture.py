@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Literal, Optional
 
 import numpy as np
 
@@ -20,14 +20,30 @@ class View:
     source
         File, or folder of one series, relative to the cohort folder (POSIX separators).
     slice_index
-        Sagittal plane of a series, counted from 0 at the patient's right; None is the median plane.
+        Plane of a volume, counted from 0 at the patient's right (sagittal), front (coronal) or feet (axial); None
+        takes the plane through `center`, or the middle one.
     rescale_intercept
         Added to the stored values of a 16-bit image file to give HU; image files cannot carry it themselves.
+    center
+        Centre of the vertebra in a volume, three coordinates in `center_unit`.
+    center_unit
+        `mm` in the DICOM patient coordinate system (left, posterior, head), or `voxel`: column, row and slice from 0,
+        slices in the order of their position along the normal of the image plane; for NIfTI the array's own indices.
+    series
+        Which series of a folder with several, as `series_key` of its SeriesInstanceUID; None where there is one.
     """
 
     source: str
     slice_index: Optional[int] = None
     rescale_intercept: Optional[float] = None
+    center: Optional[tuple[float, float, float]] = None
+    center_unit: Optional[Literal["mm", "voxel"]] = None
+    series: Optional[str] = None
+
+
+def series_key(uid: str) -> str:
+    """Short name of a series that does not reveal its UID."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,7 @@ class Picture:
     Attributes
     ----------
     pixels
-        (Rows, Columns); float32 in HU, or uint8 grey values.
+        (Rows, Columns), or (3, Rows, Columns) for neighbouring planes; float32 in HU, or uint8 grey values.
     spacing_mm
         Distance of pixel centres in mm as (row, column), the order of DICOM PixelSpacing; None if unknown.
     header
@@ -46,6 +62,8 @@ class Picture:
         Names of header attributes that hold direct identifiers; never their values.
     coloured_fraction
         Share of pixels that were not grey in the file: letters and scale bars of a viewer.
+    center_px
+        (row, column) of the vertebra's centre on this plane, where the view gave one in space.
     """
 
     pixels: np.ndarray
@@ -53,6 +71,7 @@ class Picture:
     header: Mapping[str, str | float | None] = field(default_factory=dict)
     identifying_attributes: tuple[str, ...] = ()
     coloured_fraction: float = 0.0
+    center_px: Optional[tuple[float, float]] = None
 
     @property
     def bits(self) -> int:

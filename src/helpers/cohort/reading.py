@@ -6,18 +6,20 @@ Each picture is decoded once, however many samples lie in it; only its hash, sca
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 import pandas as pd
 
-from helpers.cohort.accounting import flow_step, list_files, unnamed_files
+from helpers.cohort.accounting import flow_step, unnamed_files
+from helpers.cohort.decoding import DecodedPicture, decode_all
+from helpers.cohort.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS
 from helpers.cohort.exclusions import CohortError, Exclusion, NotUsable, Reason, exclusions_table
 from helpers.cohort.identity import KEY_FILE, Pseudonyms, load_or_create_key
-from helpers.cohort.labels import Box, Entry, parse_labels, read_labels
-from helpers.cohort.picture import HU_BITS, Picture, View
+from helpers.cohort.labels import Box, Entry
+from helpers.cohort.picture import HU_BITS, View
 from helpers.cohort.sources import Report, Source, open_source
 from helpers.study import CohortParams
 from helpers.study.paths import project_file, short_path
@@ -28,19 +30,24 @@ Sample = dict[str, Any]
 
 PIXEL_EDGE = 0.5  # pixel centres have whole coordinates, so that an image begins at -0.5
 
+# Absolute dates point to a person; the order of studies, which a temporal split needs, does not.
+DATE_COLUMN, DAY_COLUMN = "StudyDate", "study_day"
+CENTER_COLUMNS = ("center_1", "center_2", "center_3")
+VIEW_COLUMNS = ("slice_index", "rescale_intercept", *CENTER_COLUMNS, "center_unit", "series")
 TEXT_COLUMNS = (
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "level",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "ConvolutionKernel",
-    "PatientSex",
-    "PatientAge",
+    *(keyword for keyword in TEXT_KEYWORDS if keyword != DATE_COLUMN),
     "PatientOrientation",
     "identifying_attributes",
+    "center_unit",
+    "series",
+    "site",
+    "split",
+    "grade",
 )
-NUMBER_COLUMNS = ("KVP", "SliceThickness", "rescale_intercept")
+NUMBER_COLUMNS = (*NUMBER_KEYWORDS, "rescale_intercept", *CENTER_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -58,12 +65,18 @@ class Cohort:
         ``excluded``, the reasons counted between the step before and this one.
     source
         Where the pictures lie, to read them again.
+    readings
+        Class keys by image and reader, as `Labelled` has them.
+    thumbnails
+        Small grey version of each picture by `pixel_sha256`, as `Measures` has it.
     """
 
     table: pd.DataFrame
     exclusions: pd.DataFrame
     flow: tuple[dict[str, Any], ...]
     source: Source
+    readings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    thumbnails: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def read_cohort(params: CohortParams, *, report: Optional[Report] = None) -> Cohort:
@@ -72,7 +85,7 @@ def read_cohort(params: CohortParams, *, report: Optional[Report] = None) -> Coh
     Parameters
     ----------
     params
-        Section `cohort` of the parameters.
+        Section `cohort` of the parameters, or one of the external cohorts.
     report
         Called as ``report(done, total)`` while pictures are read.
 
@@ -82,26 +95,24 @@ def read_cohort(params: CohortParams, *, report: Optional[Report] = None) -> Coh
         If the folder, the labels table or a needed column is missing, or no sample, or none of some class, is left.
     """
     source = open_source(params, report=report)
-    labels = read_labels(source.labels, columns=params.columns, needed=source.needed_columns)
-    entries, refused = parse_labels(
-        labels, folder=source.folder, label_values=params.label_values, class_names=params.class_names
-    )
-    files = list_files(source.folder, without=(source.labels, project_file(KEY_FILE), *source.notes))
-    readable, unreadable = _read_samples(entries, source=source, mm_per_px=params.mm_per_px, report=report)
-    samples, mixed = _one_unit(readable)
-    unnamed = unnamed_files(files, labels=labels["file"].dropna(), source=source)
-    exclusions = exclusions_table([*refused, *unreadable, *mixed, *unnamed])
-    _check_classes(samples, exclusions=exclusions, params=params, labels=source.labels)
+    labelled = source.labelled()
+    files = source.files()
+    decoded = _read_samples(labelled.entries, source=source, params=params, report=report)
+    samples, mixed = _one_unit(decoded.samples)
+    unnamed = unnamed_files(files, labels=[name for name, _ in labelled.rows if name], source=source)
+    exclusions = exclusions_table([*labelled.exclusions, *decoded.exclusions, *mixed, *unnamed])
+    _check_classes(samples, exclusions=exclusions, params=params, labels=source.labels or source.folder)
     log.info("%d samples used, %d files or rows not used", len(samples), len(exclusions))
     left = sorted(set(files) - {item.source for item in unnamed})
     flow = (
         flow_step("files in the cohort folder", files=files),
-        flow_step("rows of the labels table", rows=labels[["file", "PatientID"]].values, files=left, excluded=unnamed),
-        flow_step("rows with file and label in order", rows=_rows(entries), files=left, excluded=refused),
-        flow_step("samples with readable pixels", rows=_used(readable), files=left, excluded=unreadable),
+        flow_step("labelled images", rows=labelled.rows, files=left, excluded=unnamed),
+        flow_step("file and label in order", rows=_rows(labelled.entries), files=left, excluded=labelled.exclusions),
+        flow_step("readable CT images", rows=_used(decoded.samples), files=left, excluded=decoded.exclusions),
         flow_step("samples used", rows=_used(samples), files=left, excluded=mixed),
     )
-    return Cohort(_cohort_table(samples, _pseudonyms(params)), exclusions, flow, source)
+    table = _cohort_table(samples, _pseudonyms(params))
+    return Cohort(table, exclusions, flow, source, readings=labelled.readings, thumbnails=decoded.thumbnails)
 
 
 def _rows(entries: Sequence[Entry]) -> list[tuple[str, Optional[str]]]:
@@ -124,20 +135,14 @@ def load_pixels(row: Mapping[str, Any], *, source: Source) -> np.ndarray:
 
     Returns
     -------
-    (Rows, Columns) float32 HU or uint8 grey values.
+    (Rows, Columns) or (3, Rows, Columns) float32 HU or uint8 grey values.
 
     Raises
     ------
     CohortError
         If the picture can no longer be read, or is not the one that was audited.
     """
-    plane, intercept = row["slice_index"], row["rescale_intercept"]
-    view = View(
-        row["source"],
-        slice_index=None if pd.isna(plane) else int(plane),
-        rescale_intercept=None if pd.isna(intercept) else float(intercept),
-    )
-    again = "run 01_data_audit again"
+    view, again = view_of(row), "run 01_data_audit again"
     try:
         picture = source.read(view)
     except (NotUsable, OSError) as error:
@@ -147,77 +152,111 @@ def load_pixels(row: Mapping[str, Any], *, source: Source) -> np.ndarray:
     return picture.pixels
 
 
+def view_of(row: Mapping[str, Any]) -> View:
+    """The view that a row of the cohort table was read from."""
+    known = {column: None if pd.isna(row[column]) else row[column] for column in VIEW_COLUMNS}
+    center = tuple(known[column] for column in CENTER_COLUMNS)
+    return View(
+        row["source"],
+        slice_index=None if known["slice_index"] is None else int(known["slice_index"]),
+        rescale_intercept=known["rescale_intercept"],
+        center=None if center[0] is None else center,
+        center_unit=known["center_unit"],
+        series=known["series"],
+    )
+
+
+def _view_columns(view: View) -> Sample:
+    return {
+        "source": view.source,
+        "slice_index": view.slice_index,
+        "rescale_intercept": view.rescale_intercept,
+        **dict(zip(CENTER_COLUMNS, view.center or (None, None, None), strict=True)),
+        "center_unit": view.center_unit,
+        "series": view.series,
+    }
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Samples and exclusions of all pictures, and the thumbnail of each picture by its hash."""
+
+    samples: list[Sample]
+    exclusions: list[Exclusion]
+    thumbnails: dict[str, np.ndarray]
+
+
 def _read_samples(
-    entries: Sequence[Entry], *, source: Source, mm_per_px: Optional[float], report: Optional[Report]
-) -> tuple[list[Sample], list[Exclusion]]:
+    entries: Sequence[Entry], *, source: Source, params: CohortParams, report: Optional[Report]
+) -> Decoded:
     """Decode each picture once and make a sample of every entry that lies in it."""
     by_view: dict[View, list[Entry]] = defaultdict(list)
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: entry.view.source):
         by_view[entry.view].append(entry)
     samples: list[Sample] = []
     exclusions: list[Exclusion] = []
-    for done, (view, same) in enumerate(by_view.items(), start=1):
-        try:
-            picture = source.read(view)
-            described = _describe(picture)
-        except NotUsable as finding:
-            exclusions += [_exclusion(entry, finding) for entry in same]
+    thumbnails: dict[str, np.ndarray] = {}
+    decoded = decode_all(source, list(by_view), workers=params.workers)
+    for done, (same, picture) in enumerate(zip(by_view.values(), decoded, strict=True), start=1):
+        if isinstance(picture, NotUsable):
+            exclusions += [_exclusion(entry, picture) for entry in same]
             same = []
         for entry in same:
             try:
-                samples.append(described | _sample(entry, picture, source=source, mm_per_px=mm_per_px))
+                samples.append(picture.columns | _sample(entry, picture, source=source, params=params))
+                thumbnails[picture.columns["pixel_sha256"]] = picture.thumbnail
             except NotUsable as finding:
                 exclusions.append(_exclusion(entry, finding))
         if report is not None:
             report(done, len(by_view))
-    return samples, exclusions
+    return Decoded(samples, exclusions, thumbnails)
 
 
 def _exclusion(entry: Entry, finding: NotUsable) -> Exclusion:
     return Exclusion(entry.view.source, finding.reason, f"row {entry.line}: {finding.detail}")
 
 
-def _describe(picture: Picture) -> Sample:
-    """What all samples of one picture share."""
-    rows, columns = picture.pixels.shape
-    return dict(picture.header) | {
-        "Rows": rows,
-        "Columns": columns,
-        "bits": picture.bits,
-        "pixel_sha256": picture.sha256,
-        "identifying_attributes": " ".join(picture.identifying_attributes) or None,
-        "coloured_fraction": picture.coloured_fraction,
-    }
-
-
-def _sample(entry: Entry, picture: Picture, *, source: Source, mm_per_px: Optional[float]) -> Sample:
+def _sample(entry: Entry, decoded: DecodedPicture, *, source: Source, params: CohortParams) -> Sample:
     """What is a sample's own; raises `NotUsable` if patient or scale are unknown or the box lies outside."""
-    patient = entry.patient or picture.header.get("PatientID")
+    patient = entry.patient or decoded.columns.get("PatientID")
     if patient is None:
         raise NotUsable(Reason.MISSING_PATIENT, "PatientID is neither in the labels table nor in the file")
-    (row_mm, column_mm), origin = _spacing(entry, picture, mm_per_px=mm_per_px, reason=source.no_spacing)
-    shape = picture.pixels.shape
-    _check_box(entry.box, shape)
-    x0, y0, x1, y1 = entry.box or (0, 0, shape[1] - 1, shape[0] - 1)
+    (row_mm, column_mm), origin = _spacing(entry, decoded, mm_per_px=params.mm_per_px, reason=source.no_spacing)
+    center_row, center_column = _center(entry, decoded)
     return {
+        **entry.facts,
         "key": entry.key,
         "PatientID": patient,
-        "source": entry.view.source,
-        "slice_index": entry.view.slice_index,
-        "rescale_intercept": entry.view.rescale_intercept,
+        **_view_columns(entry.view),
         "label": entry.label,
         "level": entry.level,
         "has_box": entry.box is not None,
-        "center_row_px": (y0 + y1) / 2,
-        "center_col_px": (x0 + x1) / 2,
+        "center_row_px": center_row,
+        "center_col_px": center_column,
         "row_spacing_mm": row_mm,
         "column_spacing_mm": column_mm,
         "spacing_from": origin,
     }
 
 
+def _center(entry: Entry, decoded: DecodedPicture) -> tuple[float, float]:
+    """(row, column) of the sample: of its box, else where its centre in space lies, else of the image."""
+    rows, columns = decoded.shape
+    if entry.box is not None:
+        _check_box(entry.box, decoded.shape)
+        x0, y0, x1, y1 = entry.box
+        return (y0 + y1) / 2, (x0 + x1) / 2
+    if decoded.center_px is None:
+        return (rows - 1) / 2, (columns - 1) / 2
+    row, column = decoded.center_px
+    if not (-PIXEL_EDGE <= row <= rows - PIXEL_EDGE and -PIXEL_EDGE <= column <= columns - PIXEL_EDGE):
+        detail = f"centre at row {row:.0f}, column {column:.0f} of an image of {rows} x {columns} pixels"
+        raise NotUsable(Reason.CENTER_OUTSIDE_VOLUME, detail)
+    return decoded.center_px
+
+
 def _spacing(
-    entry: Entry, picture: Picture, *, mm_per_px: Optional[float], reason: Reason
+    entry: Entry, picture: DecodedPicture, *, mm_per_px: Optional[float], reason: Reason
 ) -> tuple[tuple[float, float], str]:
     """(row, column) spacing in mm and where it comes from: the file, else the table, else the parameters."""
     if picture.spacing_mm is not None:
@@ -276,6 +315,7 @@ def _cohort_table(samples: Sequence[Sample], pseudonyms: Pseudonyms) -> pd.DataF
     names = [pseudonyms.sample(*key) for key in table.pop("key")]
     table.insert(0, "sample_id", names)
     table["PatientID"] = table["PatientID"].map(pseudonyms.patient)
+    table[DAY_COLUMN] = _days(table.pop(DATE_COLUMN) if DATE_COLUMN in table else pd.Series(None, index=table.index))
     for column in TEXT_COLUMNS:
         values = table.get(column, pd.Series(None, index=table.index, dtype=object))
         table[column] = values.astype("str")
@@ -286,3 +326,9 @@ def _cohort_table(samples: Sequence[Sample], pseudonyms: Pseudonyms) -> pd.DataF
     table["slice_index"] = table["slice_index"].astype("Int64")
     table = table.drop(columns=["RescaleSlope", "RescaleIntercept"], errors="ignore")
     return table.sort_values("sample_id", ignore_index=True)
+
+
+def _days(dates: pd.Series) -> pd.Series:
+    """Days since the earliest study of the cohort; dates as DICOM (20240131) or ISO (2024-01-31) write them."""
+    parsed = pd.to_datetime(dates.astype("str").str.replace("-", ""), format="%Y%m%d", errors="coerce")
+    return (parsed - parsed.min()).dt.days.astype("float64")

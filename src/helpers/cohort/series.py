@@ -7,7 +7,6 @@ slices, SimpleITK sorts series but accepts gaps with only a warning.
 """
 
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 from highdicom import Volume
@@ -23,30 +22,29 @@ from helpers.cohort.dicom import (
     pixel_spacing,
 )
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
-from helpers.cohort.picture import Picture
+from helpers.cohort.picture import Picture, View
+from helpers.cohort.volumes import cut_plane
+from helpers.study import CohortParams
 
-# Planes from right to left, rows downwards (to the feet), columns to the back: an upright sagittal image, front left.
-SAGITTAL = "LFP"
-SAGITTAL_ORIENTATION = "P\\F"
 # Scanners round positions to a tenth of a millimetre or worse; a missing slice changes the distance by 100 %.
 SPACING_TOLERANCE = 0.05
 MIN_SLICES = 3
 
 
-def read_series(folder: Path, *, slice_index: Optional[int] = None) -> Picture:
-    """Read a series, sort it by position and cut a sagittal plane.
+def read_series(folder: Path, *, view: View, params: CohortParams) -> Picture:
+    """Read a series, sort it by position and cut a plane.
 
     Parameters
     ----------
     folder
         Holds the files of one series, at any depth; files that are not DICOM are left aside here and reported by
         the listing of the cohort folder.
-    slice_index
-        Plane counted from 0 at the patient's right side; None takes the middle of the volume.
+    view, params
+        Which plane, as `cut_plane` takes them.
 
     Returns
     -------
-    Picture in HU with superior on top and anterior left; its spacing is (row, column) of that plane.
+    Picture in HU; its spacing is (row, column) of that plane.
 
     Raises
     ------
@@ -54,24 +52,18 @@ def read_series(folder: Path, *, slice_index: Optional[int] = None) -> Picture:
         If a slice is unusable, or the slices are not one evenly spaced stack.
     """
     with refusing(Reason.UNREADABLE_DICOM, name=folder.name):
-        return _sagittal([open_ct(path) for path in series_files(folder)], folder=folder, slice_index=slice_index)
-
-
-def _sagittal(datasets: list[FileDataset], *, folder: Path, slice_index: Optional[int]) -> Picture:
-    if len(datasets) < MIN_SLICES:
-        raise NotUsable(Reason.IRREGULAR_SERIES, f"{folder.name}: {len(datasets)} slices are not a volume")
-    volume = _volume(datasets, name=folder.name).to_patient_orientation(SAGITTAL)
-    plane = volume.spatial_shape[0] // 2 if slice_index is None else slice_index
-    if not 0 <= plane < volume.spatial_shape[0]:
-        detail = f"{folder.name}: slice_index {plane}, planes are 0 to {volume.spatial_shape[0] - 1}"
-        raise NotUsable(Reason.PLANE_OUTSIDE_VOLUME, detail)
-    names = sorted({name for dataset in datasets for name in identifying_attributes(dataset)})
-    return Picture(
-        pixels=np.ascontiguousarray(volume.array[plane]),
-        spacing_mm=(volume.spacing[1], volume.spacing[2]),
-        header=header(datasets[0]) | {"PatientOrientation": SAGITTAL_ORIENTATION},
-        identifying_attributes=tuple(names),
-    )
+        datasets = [open_ct(path) for path in series_files(folder)]
+        if len(datasets) < MIN_SLICES:
+            raise NotUsable(Reason.IRREGULAR_SERIES, f"{folder.name}: {len(datasets)} slices are not a volume")
+        image = cut_plane(_volume(datasets, name=folder.name), view, params=params)
+        names = sorted({name for dataset in datasets for name in identifying_attributes(dataset)})
+        return Picture(
+            pixels=image.pixels,
+            spacing_mm=image.spacing_mm,
+            header=header(datasets[0]) | {"PatientOrientation": image.orientation},
+            identifying_attributes=tuple(names),
+            center_px=image.center_px,
+        )
 
 
 def series_files(folder: Path) -> list[Path]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 from helpers.study.paths import project_file
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+ANY_FRACTURE = "fracture"
 CLASS_KEY_PATTERN = re.compile(r"^[A-Za-z][A-Za-z0-9]*$")
 
 
@@ -52,19 +53,32 @@ class StudyParams(Section):
 class CohortParams(Section):
     """Where the images and labels come from (notebook 01)."""
 
-    source: Literal["phantom", "dicom", "images"] = Field(
-        "phantom", description="simulated cohort, DICOM tree, or folder of PNG/JPEG/TIFF images"
+    source: Literal["phantom", "dicom", "images", "verse", "rsna"] = Field(
+        "phantom",
+        description="simulated cohort, DICOM tree, folder of image files, VerSe (NIfTI and centroids), or RSNA 2022",
     )
     folder: str = Field("data", description="folder of the images; for `phantom` where the simulated files are kept")
-    labels: Optional[str] = Field(None, description="labels table, CSV or Excel (not for `phantom`)")
+    labels: Optional[str] = Field(
+        None, description="labels table, CSV, Excel or Parquet; `images` without one takes the folders as classes"
+    )
     columns: TextMap = Field({}, description="study column -> name of that column in the labels table")
     label_values: TextMap = Field({}, description="value in the labels table -> class key; others are used as they are")
     class_names: TextMap = Field(
         {"A": "compression", "B": "burst", "C": "normal"}, description="class key -> name, in order"
     )
     normal_class: Optional[str] = Field("C", description="class without fracture, for the fracture-or-not question")
+    readers: list[str] = Field([], description="columns of the labels table with one reader's label each")
+    adjudication: Literal["label", "majority", "unanimous", "first"] = Field(
+        "label", description="how readers' labels become one: the column `label`, their majority, unanimity, the first"
+    )
+    plane: Literal["sagittal", "coronal", "axial"] = Field("sagittal", description="plane that is cut from a volume")
+    n_planes: Literal[1, 3] = Field(1, description="3 takes the neighbouring planes as channels; only from volumes")
+    plane_distance_mm: float = Field(2.0, gt=0, le=20, description="from plane to plane where n_planes is 3")
+    image_window_center: Optional[float] = Field(None, description="HU; window that 8-bit images were exported with")
+    image_window_width: Optional[float] = Field(None, gt=0, description="HU; without it 8-bit images stay grey values")
     mm_per_px: Optional[float] = Field(None, gt=0, description="pixel size of images whose files and table give none")
     pseudonymise: bool = Field(True, description="replace identifiers by keyed hashes (never needed for `phantom`)")
+    workers: int = Field(2, ge=1, le=64, description="processes that read files; the result does not depend on it")
     phantom_images: dict[str, int] = Field({"A": 279, "B": 295, "C": 124}, description="simulated images per class")
     phantom_patients: int = Field(350, ge=2, description="simulated patients")
     phantom_seed: int = Field(2024, ge=0, description="seed of the simulated cohort")
@@ -79,20 +93,67 @@ class CohortParams(Section):
         unknown = sorted(set(self.label_values.values()) - set(self.class_names))
         if unknown:
             raise ValueError(f"label_values maps to {unknown}, not keys of class_names {list(self.class_names)}")
-        if self.source != "phantom" and self.labels is None:
-            raise ValueError(f"labels is needed when source is {self.source!r}: the path of a CSV or Excel table")
+        if self.source in ("dicom", "verse") and self.labels is None:
+            raise ValueError(f"labels is needed when source is {self.source!r}: the path of the labels table")
+        if (self.image_window_center is None) != (self.image_window_width is None):
+            raise ValueError("image_window_center and image_window_width belong together: give both or neither")
+        if self.adjudication != "label" and len(self.readers) < 2:
+            raise ValueError(f"adjudication {self.adjudication!r} needs two or more columns in readers")
+        return self
+
+
+class ExternalCohort(CohortParams):
+    """A further cohort that is never trained on: audited and preprocessed alike, scored by all folds together.
+
+    Its classes are keys of the study's own `class_names`, in whole or in part, or `fracture`: a fracture whose kind is
+    not known, which counts for the fracture-or-not question only.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN, description="what the cohort is called in tables and file names")
+
+
+class ExternalParams(Section):
+    """Cohorts for external validation (notebooks 01 to 04); a plain list in the parameter file."""
+
+    external: list[ExternalCohort] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, values: Any) -> Any:
+        return {"external": values} if isinstance(values, list) else values
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [cohort.name for cohort in self.external]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two external cohorts have the same name: {', '.join(names)}")
         return self
 
 
 class SplitParams(Section):
     """How samples are divided (notebook 01). The split seed is apart from the training seed."""
 
-    split_method: Literal["patient_kfold", "image_holdout"] = Field(
-        "patient_kfold", description="stratified k-fold by patient, or the paper's single image-level holdout"
+    split_method: Literal[
+        "patient_kfold", "patient_holdout", "leave_one_site_out", "temporal", "predefined", "image_holdout"
+    ] = Field(
+        "patient_kfold",
+        description="stratified k-fold by patient, one holdout by patient, one fold per value of site_column, the "
+        "latest patients as test, the column `split` of the labels table, or the paper's holdout by image",
     )
     n_folds: int = Field(5, ge=2, le=20, description="folds of patient_kfold")
+    n_repeats: int = Field(1, ge=1, le=20, description="how often patient_kfold is drawn anew")
+    test_fraction: float = Field(0.2, gt=0, lt=0.9, description="patients of patient_holdout and temporal")
+    site_column: str = Field("site", description="column of the cohort table for leave_one_site_out")
     test_images: int = Field(110, ge=1, description="held-out images of image_holdout (588/110 is inferred)")
     validation_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the training part for early stopping")
+    merge_linked_patients: bool = Field(
+        False, description="keep patients on one side who share a study or (near-)identical images"
+    )
+    intended_leakage: Optional[str] = Field(
+        None,
+        min_length=10,
+        description="why leakage between splits is wanted, in words; without it leakage stops the run",
+    )
     split_seed: int = Field(0, ge=0)
 
 
@@ -152,11 +213,28 @@ class Study(Section):
 
     study: StudyParams = StudyParams()
     cohort: CohortParams = CohortParams()
+    external: ExternalParams = ExternalParams()
     splits: SplitParams = SplitParams()
     preprocessing: PreprocessingParams = PreprocessingParams()
     training: TrainingParams = TrainingParams()
     evaluation: EvaluationParams = EvaluationParams()
     error_analysis: ErrorAnalysisParams = ErrorAnalysisParams()
+
+    @field_serializer("external")
+    def _as_list(self, external: ExternalParams) -> list[dict[str, Any]]:
+        return [cohort.model_dump() for cohort in external.external]
+
+    @model_validator(mode="after")
+    def _external_classes(self) -> Self:
+        known = {*self.cohort.class_names, ANY_FRACTURE}
+        for cohort in self.external.external:
+            unknown = sorted(set(cohort.class_names) - known)
+            if unknown:
+                raise ValueError(
+                    f"external cohort {cohort.name}: class_names has {unknown}; they must be among "
+                    f"{', '.join(sorted(known))}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from helpers.study.artefacts import ARTEFACTS, ArtefactError, file_sha256, write_json_atomic
-from helpers.study.params import ParameterError, Study
+from helpers.study.params import CohortParams, ParameterError, Study
 from helpers.study.paths import project_file, short_path
 
 RECORDS_FILE = "stages.json"
@@ -58,7 +58,7 @@ class Stage:
 
 REPORT_KEY = "report"
 STAGES = (
-    Stage("01_data_audit", "Data audit", ("cohort", "splits"), ("study", "phantom", "cohort")),
+    Stage("01_data_audit", "Data audit", ("cohort", "external", "splits"), ("study", "phantom", "cohort")),
     Stage("02_preprocessing", "Preprocessing", ("preprocessing",), ("preprocessing",)),
     Stage("03_training", "Transfer-learning training", ("training",), ("training",)),
     Stage("04_evaluation", "Confusion-matrix evaluation", ("evaluation",), ("evaluation",)),
@@ -222,14 +222,17 @@ def _notebook_digest(path: Path) -> str:
 
 
 def _input_digest(study: Study) -> str:
-    """A user's cohort by names, sizes and times of its files; the simulated cohort is told by its parameters."""
-    if study.cohort.source == "phantom":
-        return ""
-    folder = project_file(study.cohort.folder)
+    """The user's cohorts by names, sizes and times of their files; a simulated cohort is told by its parameters."""
+    cohorts = (study.cohort, *study.external.external)
+    return "".join(_cohort_digest(cohort) for cohort in cohorts if cohort.source != "phantom")
+
+
+def _cohort_digest(cohort: CohortParams) -> str:
+    folder = project_file(cohort.folder)
     files = sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else []
     listing = "".join(f"{p.relative_to(folder)} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
-    labels = project_file(study.cohort.labels)
-    return _digest(listing.encode()) + (file_sha256(labels) if labels.is_file() else "")
+    labels = None if cohort.labels is None else project_file(cohort.labels)
+    return _digest(listing.encode()) + (file_sha256(labels) if labels is not None and labels.is_file() else "")
 
 
 def _weights_digest(study: Study) -> str:

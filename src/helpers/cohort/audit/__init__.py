@@ -1,0 +1,6 @@
+"""The audit: what was checked in a cohort and its splits, how many findings, and what they mean (notebook 01)."""
+
+from helpers.cohort.audit.assembly import audit_cohort, verdict_table
+from helpers.cohort.audit.composition import class_summary
+
+__all__ = ["audit_cohort", "class_summary", "verdict_table"]

@@ -1,0 +1,80 @@
+"""The whole audit: every check in order, and the tables behind them, ready for `audit.json`."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Optional
+
+import pandas as pd
+
+from helpers.cohort.audit import composition, duplicates, identity, leakage, origin, pixels, privacy
+from helpers.cohort.audit.verdicts import AuditContext, Verdict
+from helpers.cohort.reading import Cohort
+from helpers.study import CohortParams, SplitParams
+
+CHECKS: dict[str, Callable[[AuditContext], Verdict]] = {
+    "simulated": origin.check_origin,
+    "exclusions": origin.check_exclusions,
+    "identity": identity.check_identity,
+    "leakage": leakage.check_leakage,
+    "duplicates": duplicates.check_duplicates,
+    "label_conflicts": duplicates.check_label_conflicts,
+    "classes_per_patient": composition.check_classes_per_patient,
+    "class_balance": composition.check_class_balance,
+    "classes_per_split": composition.check_classes_per_split,
+    "privacy": privacy.check_privacy,
+    "pixel_size": pixels.check_pixel_size,
+    "orientation": pixels.check_orientation,
+    "graphics": pixels.check_graphics,
+}
+TABLES: dict[str, Callable[[AuditContext], pd.DataFrame]] = {}
+NEED_SPLITS = ("leakage", "classes_per_split")
+
+
+def audit_cohort(
+    cohort: Cohort,
+    splits: Optional[pd.DataFrame] = None,
+    *,
+    cohort_params: CohortParams,
+    split_params: Optional[SplitParams] = None,
+) -> dict[str, Any]:
+    """Audit a cohort and its splits.
+
+    Parameters
+    ----------
+    cohort
+        As `read_cohort` gives it.
+    splits, split_params
+        Its division; None for an external cohort, and then nothing is said of splits.
+    cohort_params
+        What the cohort was read with.
+
+    Returns
+    -------
+    JSON-ready dict: ``verdicts`` by name, ``flow`` (list of steps), ``tables`` (by name, as lists of rows),
+    ``simulated``, and, where the cohort was divided, ``counts`` (samples and patients by fold, split and class),
+    ``leakage`` (what each pair of splits shares, fold by fold) and ``split_method``.
+    """
+    context = AuditContext(cohort, cohort_params, splits, split_params)
+    names = [name for name in CHECKS if splits is not None or name not in NEED_SPLITS]
+    verdicts = {name: CHECKS[name](context) for name in names}
+    audit = {
+        "verdicts": {name: asdict(found) | {"examples": list(found.examples)} for name, found in verdicts.items()},
+        "flow": [dict(step) for step in cohort.flow],
+        "tables": {name: make(context).to_dict("records") for name, make in TABLES.items()},
+        "simulated": context.simulated,
+    }
+    if splits is None:
+        return audit
+    return audit | {
+        "counts": composition.split_counts(context.placed).to_dict("records"),
+        "leakage": leakage.leakage_matrix(context.placed).to_dict("records"),
+        "split_method": split_params.split_method,
+    }
+
+
+def verdict_table(audit: dict[str, Any]) -> pd.DataFrame:
+    """The verdicts as rows, failures first: columns verdict, status, checked, found, detail."""
+    rows = [{"verdict": name.replace("_", " "), **verdict} for name, verdict in audit["verdicts"].items()]
+    table = pd.DataFrame(rows)[["verdict", "status", "checked", "found", "detail"]]
+    order = table["status"].map({"fail": 0, "warn": 1, "pass": 2})
+    return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)

@@ -1,0 +1,45 @@
+"""The kinds of source, one small module each, and how the parameters choose among them."""
+
+from collections.abc import Callable
+from typing import Optional
+
+from helpers.cohort.exclusions import CohortError
+from helpers.cohort.sources.dicom_tree import DicomTree
+from helpers.cohort.sources.image_folder import ImageFolder
+from helpers.cohort.sources.protocol import Source
+from helpers.cohort.sources.rsna import Rsna
+from helpers.cohort.sources.verse import Verse
+from helpers.phantom import PhantomSpec, simulate_cohort
+from helpers.study import CohortParams
+from helpers.study.paths import project_file, short_path
+
+__all__ = ["DicomTree", "ImageFolder", "Report", "Rsna", "Source", "Verse", "open_source"]
+
+Report = Callable[[int, int], None]
+KINDS = {"dicom": DicomTree, "images": ImageFolder, "verse": Verse, "rsna": Rsna}
+PHANTOM_LABELS = "labels.csv"
+PHANTOM_NOTES = ("truth.csv", "phantom.json")
+
+
+def open_source(params: CohortParams, *, report: Optional[Report] = None) -> Source:
+    """Find the cohort that the parameters name; simulate it first if it is the simulated one and not there yet.
+
+    Raises
+    ------
+    CohortError
+        If the folder or the labels table is missing.
+    """
+    folder = project_file(params.folder)
+    if params.source == "phantom":
+        spec = PhantomSpec(
+            images=dict(params.phantom_images), patients=params.phantom_patients, seed=params.phantom_seed
+        )
+        folder = simulate_cohort(spec, folder, report=report)
+        notes = tuple(folder / name for name in PHANTOM_NOTES)
+        return DicomTree(folder, folder / PHANTOM_LABELS, params=params, notes=notes)
+    if not folder.is_dir():
+        raise CohortError(f"{short_path(folder)}: no such folder; correct cohort.folder")
+    labels = None if params.labels is None else project_file(params.labels)
+    if labels is not None and not labels.is_file():
+        raise CohortError(f"{short_path(labels)}: no such labels table; correct cohort.labels")
+    return KINDS[params.source](folder, labels, params=params)
