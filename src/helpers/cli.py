@@ -14,7 +14,7 @@ from rich.table import Table
 
 from helpers.evaluation import headline
 from helpers.reporting import build_report
-from helpers.study import ArtefactError, ParameterError, Run, load_study
+from helpers.study import ArtefactError, CohortParams, ParameterError, Run, load_study
 from helpers.study.artefacts import PARAMS_FILE
 from helpers.study.paths import project_file, short_path
 from helpers.study.progress import Screen
@@ -99,17 +99,24 @@ def _print_result(folder: Path, console: Console) -> None:
 
 def _check(options: argparse.Namespace, console: Console) -> int:
     study = load_study(options.params, overrides=options.overrides)
-    if study.cohort.source != "phantom":
-        for name in ("folder", "labels"):
-            path = getattr(study.cohort, name)
-            if not project_file(path).exists():
-                raise ParameterError(f"{options.params}: cohort.{name}: {path} does not exist")
+    cohorts = {"cohort": study.cohort} | {f"external {cohort.name}": cohort for cohort in study.external.external}
+    for section, cohort in cohorts.items():
+        _check_paths(cohort, where=f"{options.params}: {section}")
     weights = study.training.weights
     if weights not in NAMED_WEIGHTS and not project_file(weights).is_file():
         names = ", ".join(NAMED_WEIGHTS)
         raise ParameterError(f"{options.params}: training.weights: {weights!r} is no file, and none of {names}")
     console.print(f"{options.params}: valid; study {study.study.name!r}", markup=False)
     return 0
+
+
+def _check_paths(cohort: CohortParams, *, where: str) -> None:
+    if cohort.source == "phantom":
+        return
+    for name in ("folder", "labels"):
+        path = getattr(cohort, name)
+        if path is not None and not project_file(path).exists():
+            raise ParameterError(f"{where}.{name}: {path} does not exist")
 
 
 def _status(options: argparse.Namespace, console: Console) -> int:

@@ -103,6 +103,15 @@ def test_hu_beyond_twelve_bits_are_clipped_before_they_spread():
     assert (square.max(), square.min()) == (3071, -1024)
 
 
-def test_only_flat_images_are_cut():
-    with pytest.raises(ValueError, match=r"shape \(3, 4, 4\)"):
-        cut_field(np.zeros((3, 4, 4), np.float32), field())
+def test_three_planes_are_cut_alike():
+    planes = np.random.default_rng(0).normal(size=(3, 40, 30)).astype(np.float32) * 100
+    square, padded = cut_field(planes, field())
+    apart = [cut_field(plane, field()) for plane in planes]
+    np.testing.assert_array_equal(square, np.stack([one for one, _ in apart]))
+    assert padded == apart[0][1]
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 4), (4,), (1, 3, 4, 4)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match="two dimensions or three planes"):
+        cut_field(np.zeros(shape, np.float32), field())

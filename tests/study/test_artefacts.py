@@ -221,3 +221,12 @@ class TestOpenRun:
 def test_metrics_file_holds_plain_json(tmp_path):
     at(tmp_path, "04_evaluation").write_json("metrics", {"accuracy": {"estimate": 0.5}})
     assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"]["estimate"] == 0.5
+
+
+def test_a_folder_artefact_is_named_with_its_slash(tmp_path):
+    run = Run(tmp_path, stage="03_training")
+    assert run.output("checkpoints/") == tmp_path / "checkpoints"
+    assert run.output("checkpoints/fold0.json") == tmp_path / "checkpoints" / "fold0.json"
+    for name in ("checkpoints", "predictions/"):
+        with pytest.raises(ArtefactError, match="no artefact"):
+            run.output(name)

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.study import ParameterError, Study, TrainingParams, load_study, read_parameters
+from helpers.study import CohortParams, ParameterError, Study, TrainingParams, load_study, read_parameters
 from helpers.study.params import EvaluationParams, validate
 
 WORDS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]))
@@ -66,7 +66,7 @@ def test_all_problems_are_listed_at_once_with_path_and_nearest_name(complaint):
     assert "training.dropout: Input should be a valid number, got 'high'" in message
     assert "training.seeds.1: Input should be greater than or equal to 0, got -1" in message
     assert "splits.n_folds: Input should be a valid integer, got 3.0" in message
-    assert "cohort.source: Input should be 'phantom', 'dicom' or 'images', got 'nifti'" in message
+    assert "cohort.source: Input should be 'phantom', 'dicom', 'images', 'verse' or 'rsna', got 'nifti'" in message
 
 
 def test_message_begins_with_the_file(complaint, tmp_path):
@@ -214,8 +214,8 @@ class TestConsistency:
     def test_class_keys_name_columns(self, complaint, keys):
         assert "class_names needs two or more keys" in complaint(f"cohort: {{class_names: {keys}, normal_class: A}}")
 
-    @pytest.mark.parametrize("source", ["dicom", "images"])
-    def test_own_images_need_a_labels_table(self, complaint, source):
+    @pytest.mark.parametrize("source", ["dicom", "verse"])
+    def test_own_volumes_need_a_labels_table(self, complaint, source):
         assert f"labels is needed when source is '{source}'" in complaint(f"cohort: {{source: {source}}}")
 
     def test_input_cannot_exceed_the_cached_image(self, complaint):
@@ -264,3 +264,41 @@ def test_a_dumped_study_is_read_back_unchanged(tmp_path_factory, epochs, rate, t
     file = tmp_path_factory.mktemp("dumped") / "params.yaml"
     file.write_text(yaml.safe_dump(study.model_dump(), allow_unicode=True), encoding="utf-8")
     assert load_study(file) == study
+
+
+class TestExternal:
+    def test_a_list_of_cohorts_is_read_and_written_as_a_list(self, tmp_path):
+        file = tmp_path / "a.yaml"
+        file.write_text("external:\n  - {name: site2, source: images, folder: far}\n")
+        study = load_study(file)
+        assert [cohort.name for cohort in study.external.external] == ["site2"]
+        again = validate(Study, study.model_dump(), origin="dump")
+        assert again == study
+        assert isinstance(study.model_dump()["external"], list)
+
+    def test_a_problem_is_named_as_the_file_has_it(self):
+        with pytest.raises(ParameterError, match=r"external\.0\.sorce: unknown name; did you mean 'source'"):
+            validate(Study, {"external": [{"name": "a", "sorce": "images"}]}, origin="x")
+
+    def test_two_cohorts_of_one_name_are_refused(self):
+        cohort = {"name": "a", "source": "images", "folder": "b"}
+        with pytest.raises(ParameterError, match="the same name: a, a"):
+            validate(Study, {"external": [cohort, cohort]}, origin="x")
+
+    def test_classes_are_those_of_the_study_or_a_fracture_of_unknown_kind(self):
+        classes = {"C": "normal", "fracture": "any fracture"}
+        cohort = {"name": "a", "source": "images", "folder": "b", "class_names": classes}
+        assert validate(Study, {"external": [cohort]}, origin="x").external.external[0].class_names == classes
+        cohort["class_names"] = {"C": "normal", "F": "fracture"}
+        with pytest.raises(ParameterError, match=r"external cohort a: class_names has \['F'\]; they must be among A, B"):
+            validate(Study, {"external": [cohort]}, origin="x")
+
+
+class TestCohort:
+    def test_a_window_is_given_whole_or_not_at_all(self):
+        with pytest.raises(ParameterError, match="belong together"):
+            validate(CohortParams, {"image_window_center": 300.0}, origin="x")
+
+    def test_adjudication_needs_readers(self):
+        with pytest.raises(ParameterError, match="needs two or more columns in readers"):
+            validate(CohortParams, {"adjudication": "majority", "readers": ["one"]}, origin="x")

@@ -34,7 +34,7 @@ def test_channels_are_normalised_as_the_initialisation_asks(params):
     transform = InputTransform(params, 0.5, False, mean, std)
     image = transform.plain(np.full((1, 32, 32), 255, dtype=np.uint8))[0, :, 0, 0]
     np.testing.assert_allclose(image, (1 - np.array(mean)) / np.array(std), rtol=1e-5)
-    np.testing.assert_allclose(transform.to_display(image[:1]), 1, rtol=1e-6)
+    np.testing.assert_allclose(transform.to_display(image[1:2]), 1, rtol=1e-6)
 
 
 def test_without_random_changes_augmented_equals_plain(params):
@@ -89,3 +89,15 @@ def test_examples_are_pictures_in_the_unit_range(transform):
     assert examples.shape == (2, 4, 32, 32)
     assert examples.min() >= 0
     assert examples.max() <= 1
+
+
+def test_three_planes_are_three_channels_and_one_plane_is_repeated(params):
+    transform = InputTransform(params, 0.5, False, (0.0,) * 3, (1.0,) * 3)
+    planes = np.arange(3, dtype=np.uint8)[None, :, None, None].repeat(32, 2).repeat(32, 3) * 51
+    assert transform.plain(planes)[0, :, 5, 5].tolist() == pytest.approx([0, 0.2, 0.4])
+    assert transform.pictures(planes)[0, 5, 5] == pytest.approx(0.2)
+    moved = transform.augmented(planes, generator=torch.Generator().manual_seed(0))
+    alone = transform.augmented(planes[:, 1], generator=torch.Generator().manual_seed(0))
+    assert moved.shape == alone.shape == (1, 3, 32, 32)
+    assert moved[0, 0].mean() < moved[0, 1].mean() < moved[0, 2].mean()
+    np.testing.assert_allclose(alone[0, 0], alone[0, 2])

@@ -1,153 +1,193 @@
 """One DICOM CT image: what must be true of its header, its pixels in HU, and which identifiers it still holds."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
 import pydicom
-from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_rescale
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    LegacyConvertedEnhancedCTImageStorage,
+    MediaStorageDirectoryStorage,
+)
 
+from helpers.cohort.deidentification import held_attributes
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
+from helpers.cohort.hounsfield import check_pixel_format, hounsfield
 from helpers.cohort.picture import Picture
 
 PREAMBLE_BYTES = 128
-HU_MIN_BITS = 9
+HEAD_BYTES = PREAMBLE_BYTES + 4
+# A file without preamble begins with an element of group 0002 or 0008, in either byte order, with a low number.
+BARE_STARTS = tuple(bytes(start) for start in ((2, 0, 0), (8, 0, 0), (8, 0, 1), (8, 0, 5), (8, 0, 8), (0, 8, 0)))
+CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 TEXT_KEYWORDS = (
     "StudyDate",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "Manufacturer",
     "ManufacturerModelName",
+    "SoftwareVersions",
     "ConvolutionKernel",
+    "FilterType",
+    "ContrastBolusAgent",
+    "BodyPartExamined",
+    "PatientPosition",
+    "LossyImageCompression",
     "PatientSex",
     "PatientAge",
 )
-NUMBER_KEYWORDS = ("KVP", "SliceThickness", "RescaleSlope", "RescaleIntercept")
-
-# Attributes that name a person or point to one in a hospital's records: the direct identifiers among those which the
-# Basic Application Level Confidentiality Profile (DICOM PS3.15 table E.1-1) removes or replaces.
-IDENTIFYING_KEYWORDS = (
-    "AccessionNumber",
-    "InstitutionAddress",
-    "InstitutionName",
-    "MedicalRecordLocator",
-    "OperatorsName",
-    "OtherPatientIDs",
-    "OtherPatientNames",
-    "PatientAddress",
-    "PatientBirthDate",
-    "PatientBirthName",
-    "PatientMotherBirthName",
-    "PatientName",
-    "PatientTelephoneNumbers",
-    "PerformingPhysicianName",
-    "ReferringPhysicianName",
+# What these say is free text, of which only that it is there is kept.
+PRESENCE_KEYWORDS = ("ContrastBolusAgent",)
+NUMBER_KEYWORDS = (
+    "KVP",
+    "XRayTubeCurrent",
+    "Exposure",
+    "ExposureTime",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "ReconstructionDiameter",
+    "RescaleSlope",
+    "RescaleIntercept",
 )
 
 
+def is_dicom_head(head: bytes) -> bool:
+    """Whether bytes begin like a DICOM file: preamble and `DICM` (PS3.10 section 7.1), or at once with its header."""
+    return head[PREAMBLE_BYTES:HEAD_BYTES] == b"DICM" or head.startswith(BARE_STARTS)
+
+
 def has_dicom_preamble(path: Path) -> bool:
-    """Whether the file starts like a DICOM file (PS3.10 section 7.1: 128 bytes, then `DICM`)."""
+    """Whether the file starts like a DICOM file, as `is_dicom_head` sees it."""
     with path.open("rb") as stream:
-        return stream.read(PREAMBLE_BYTES + 4)[PREAMBLE_BYTES:] == b"DICM"
+        return is_dicom_head(stream.read(HEAD_BYTES))
 
 
-def open_ct(path: Path) -> FileDataset:
-    """Read a file and check that it is a single CT image whose values can be turned into HU.
+def parse(content: bytes, *, name: str) -> FileDataset:
+    """Read the header and the undecoded pixels, also of a file that lost its preamble or file meta information.
 
     Raises
     ------
     NotUsable
-        With the reason that applies: not DICOM, unreadable, not CT, a localizer, multi-frame, colour, without rescale,
-        or not in HU.
+        If it is no DICOM file, or a damaged one.
     """
-    with refusing(Reason.UNREADABLE_DICOM, name=path.name):
-        try:
-            dataset = pydicom.dcmread(path)
-        except InvalidDicomError as error:
-            raise NotUsable(Reason.NOT_DICOM, f"{path.name}: no DICM prefix") from error
-        _check_kind(dataset, path.name)
-        _check_units(dataset, path.name)
+    if not is_dicom_head(content[:HEAD_BYTES]):
+        raise NotUsable(Reason.NOT_DICOM, f"{name}: no DICM prefix")
+    with refusing(Reason.UNREADABLE_DICOM, name=name):
+        # With the prefix checked above, `force` lets in only files that begin with a plausible element.
+        dataset = pydicom.dcmread(BytesIO(content), force=True)
+        if "SOPClassUID" not in dataset and "Modality" not in dataset and content[PREAMBLE_BYTES:HEAD_BYTES] != b"DICM":
+            raise NotUsable(Reason.NOT_DICOM, f"{name}: neither DICM prefix, SOPClassUID nor Modality")
+        if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+            raise NotUsable(Reason.INDEX_FILE, f"{name}: a directory of other files")
+        _complete_syntax(dataset)
     return dataset
 
 
-def _check_kind(dataset: FileDataset, name: str) -> None:
-    modality = dataset.get("Modality")
-    if modality in (None, "CT") and "PixelData" not in dataset:
-        raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: holds no pixel data")
-    if modality != "CT":
-        raise NotUsable(Reason.NOT_CT, f"{name}: Modality is {modality!r}")
-    if "LOCALIZER" in _values(dataset.get("ImageType")):
-        raise NotUsable(Reason.LOCALIZER, f"{name}: ImageType holds LOCALIZER")
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    if frames > 1:
-        raise NotUsable(Reason.MULTI_FRAME, f"{name}: NumberOfFrames is {frames}")
-    if dataset.get("SamplesPerPixel", 1) != 1:
-        raise NotUsable(Reason.COLOUR_IMAGE, f"{name}: SamplesPerPixel is {dataset.SamplesPerPixel}")
+def _complete_syntax(dataset: FileDataset) -> None:
+    """Name the transfer syntax of a file that does not, by how its header turned out to be encoded."""
+    if dataset.file_meta.get("TransferSyntaxUID") is not None:
+        return
+    implicit, little_endian = dataset.original_encoding
+    explicit = ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
-def _check_units(dataset: FileDataset, name: str) -> None:
-    for keyword in ("RescaleSlope", "RescaleIntercept"):
-        if number(dataset, keyword) is None:
-            raise NotUsable(Reason.MISSING_RESCALE, f"{name}: {keyword} is missing")
-    if number(dataset, "RescaleSlope") == 0:
-        raise NotUsable(Reason.MISSING_RESCALE, f"{name}: RescaleSlope is 0")
-    # PS3.3 C.11.1.1.2: US is "unspecified", which scanners write for CT in HU; anything else is another quantity.
-    if dataset.get("RescaleType", "HU") not in ("", "HU", "US"):
-        raise NotUsable(Reason.NOT_HU, f"{name}: RescaleType is {dataset.RescaleType!r}")
-    if dataset.get("BitsStored", HU_MIN_BITS) < HU_MIN_BITS:
-        raise NotUsable(Reason.NOT_HU, f"{name}: only {dataset.BitsStored} bits are stored, as in a screenshot")
+def open_ct(content: bytes, *, name: str, modality_required: bool = True) -> FileDataset:
+    """Parse a file and check that it is a CT image whose values can be turned into HU; multi-frame ones pass.
 
-
-def hounsfield(dataset: FileDataset, *, name: str) -> np.ndarray:
-    """Decode the pixels and apply the modality rescale (PS3.3 C.11.1): float32 HU of shape (Rows, Columns).
+    Parameters
+    ----------
+    content
+        The whole file.
+    name
+        What messages call it.
+    modality_required
+        False accepts any file without Modality, for a source that holds nothing but CT. In any case a file without
+        Modality is CT if its SOPClassUID is that of CT images.
 
     Raises
     ------
     NotUsable
-        If the pixel data are cut short, damaged, or compressed in a way that no installed decoder reads.
+        With the reason that applies: not DICOM, unreadable, not CT, a localizer, colour, without rescale, not in HU.
     """
-    syntax = dataset.file_meta.get("TransferSyntaxUID") if "file_meta" in dataset.__dict__ else None
+    dataset = parse(content, name=name)
     with refusing(Reason.UNREADABLE_DICOM, name=name):
-        try:
-            stored = dataset.pixel_array
-        except (NotImplementedError, RuntimeError) as error:
-            if syntax is not None and syntax.is_compressed:
-                raise NotUsable(Reason.UNSUPPORTED_COMPRESSION, f"{name}: {syntax.name}") from error
-            raise
-        with np.errstate(over="ignore"):  # told below, with the value that causes it
-            hu = apply_rescale(stored, dataset).astype(np.float32)
-    if not np.isfinite(hu).all():
-        raise NotUsable(Reason.MISSING_RESCALE, f"{name}: RescaleSlope {dataset.RescaleSlope} gives no finite HU")
-    return hu
+        _check_modality(dataset, name, required=modality_required)
+        if "LOCALIZER" in values(dataset.get("ImageType")):
+            raise NotUsable(Reason.LOCALIZER, f"{name}: ImageType holds LOCALIZER")
+        check_pixel_format(dataset, name=name)
+    return dataset
 
 
-def read_ct(path: Path) -> Picture:
-    """Read one CT image file as it is stored, without reordering its rows and columns."""
-    # pydicom decodes a value when it is first asked for: damage may show up in any of these.
+def _check_modality(dataset: FileDataset, name: str, *, required: bool) -> None:
+    modality = dataset.get("Modality") or None
+    if modality in (None, "CT") and "PixelData" not in dataset:
+        raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: holds no pixel data")
+    if modality is None and required and dataset.get("SOPClassUID") not in CT_CLASSES:
+        raise NotUsable(Reason.NOT_CT, f"{name}: no Modality, and SOPClassUID is not a CT class")
+    if modality not in (None, "CT"):
+        raise NotUsable(Reason.NOT_CT, f"{name}: Modality is {modality!r}")
+
+
+def frame_count(dataset: Dataset) -> int:
+    """NumberOfFrames, 1 where it is not said."""
+    return int(dataset.get("NumberOfFrames") or 1)
+
+
+def read_ct(path: Path, *, modality_required: bool = True) -> Picture:
+    """Read one CT image file as it is stored, without reordering its rows and columns.
+
+    Raises
+    ------
+    NotUsable
+        As `open_ct` and `ct_picture` do.
+    """
     with refusing(Reason.UNREADABLE_DICOM, name=path.name):
-        dataset = open_ct(path)
+        content = path.read_bytes()
+    return ct_picture(open_ct(content, name=path.name, modality_required=modality_required), name=path.name)
+
+
+def ct_picture(dataset: FileDataset, *, name: str) -> Picture:
+    """Decode one CT image that `open_ct` has passed.
+
+    Raises
+    ------
+    NotUsable
+        If there are several frames, or the pixels are damaged or compressed in a way that no decoder reads.
+    """
+    # pydicom decodes a value when it is first asked for: damage may show up in any of these.
+    with refusing(Reason.UNREADABLE_DICOM, name=name):
+        if frame_count(dataset) > 1:
+            raise NotUsable(Reason.MULTI_FRAME, f"{name}: NumberOfFrames is {frame_count(dataset)}")
         return Picture(
-            pixels=hounsfield(dataset, name=path.name),
+            pixels=hounsfield(dataset, name=name).reshape(dataset.Rows, dataset.Columns),
             spacing_mm=pixel_spacing(dataset),
             header=header(dataset) | {"PatientOrientation": orientation(dataset)},
-            identifying_attributes=identifying_attributes(dataset),
+            identifying_attributes=held_attributes(dataset),
         )
 
 
-def header(dataset: FileDataset) -> dict[str, str | float | None]:
+def header(dataset: Dataset) -> dict[str, str | float | None]:
     """PatientID and acquisition values by DICOM keyword; what is missing or malformed is None."""
-    texts = {keyword: text(dataset, keyword) for keyword in ("PatientID", *TEXT_KEYWORDS)}
-    return texts | {keyword: number(dataset, keyword) for keyword in NUMBER_KEYWORDS}
+    found = {keyword: text(dataset, keyword) for keyword in ("PatientID", *TEXT_KEYWORDS)}
+    found |= {keyword: "present" if found[keyword] else "absent" for keyword in PRESENCE_KEYWORDS}
+    return found | {keyword: number(dataset, keyword) for keyword in NUMBER_KEYWORDS}
 
 
-def text(dataset: FileDataset, keyword: str) -> Optional[str]:
+def text(dataset: Dataset, keyword: str) -> Optional[str]:
     """A value as stripped text; several values are joined by a backslash as in DICOM."""
-    return "\\".join(str(value).strip() for value in _values(dataset.get(keyword))).strip() or None
+    return "\\".join(str(value).strip() for value in values(dataset.get(keyword))).strip() or None
 
 
-def number(dataset: FileDataset, keyword: str) -> Optional[float]:
+def number(dataset: Dataset, keyword: str) -> Optional[float]:
     """A finite number, or None."""
     try:
         value = float(dataset.get(keyword))
@@ -156,35 +196,36 @@ def number(dataset: FileDataset, keyword: str) -> Optional[float]:
     return value if np.isfinite(value) else None
 
 
-def pixel_spacing(dataset: FileDataset) -> Optional[tuple[float, float]]:
-    """PixelSpacing as (row, column) in mm (PS3.3 10.7.1.3), or None if it is missing or not positive."""
+def numbers(dataset: Dataset, keyword: str, *, count: int) -> Optional[tuple[float, ...]]:
+    """That many finite numbers, or None."""
     try:
-        row_mm, column_mm = (float(value) for value in _values(dataset.get("PixelSpacing")))
+        found = tuple(float(value) for value in values(dataset.get(keyword)))
     except (TypeError, ValueError):
         return None
-    return (row_mm, column_mm) if min(row_mm, column_mm) > 0 else None
+    return found if len(found) == count and np.isfinite(found).all() else None
 
 
-def orientation(dataset: FileDataset) -> Optional[str]:
+def pixel_spacing(dataset: Dataset) -> Optional[tuple[float, float]]:
+    """PixelSpacing as (row, column) in mm (PS3.3 10.7.1.3), or None if it is missing or not positive."""
+    spacing = numbers(dataset, "PixelSpacing", count=2)
+    return spacing if spacing is not None and min(spacing) > 0 else None
+
+
+def orientation(dataset: Dataset) -> Optional[str]:
     r"""Where rows and columns run, as DICOM PatientOrientation says it: `P\F` is a sagittal image, upright."""
-    try:
-        along_row, along_column = np.array(_values(dataset.get("ImageOrientationPatient")), dtype=float).reshape(2, 3)
-    except ValueError:
+    cosines = numbers(dataset, "ImageOrientationPatient", count=6)
+    if cosines is None:
         return None
-    return f"{_direction(along_row)}\\{_direction(along_column)}"
+    return f"{_direction(cosines[:3])}\\{_direction(cosines[3:])}"
 
 
-def _direction(vector: np.ndarray) -> str:
+def _direction(vector: tuple[float, ...]) -> str:
     axis = int(np.argmax(np.abs(vector)))
     return "LPH"[axis] if vector[axis] > 0 else "RAF"[axis]
 
 
-def identifying_attributes(dataset: FileDataset) -> tuple[str, ...]:
-    """Names of the direct identifiers that hold a value, in alphabetical order."""
-    return tuple(keyword for keyword in IDENTIFYING_KEYWORDS if text(dataset, keyword))
-
-
-def _values(value: object) -> list:
+def values(value: object) -> list:
+    """The values of an element as a list: none, one or several."""
     if value is None:
         return []
     return list(value) if isinstance(value, pydicom.multival.MultiValue | list) else [value]

@@ -4,10 +4,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from scipy.fft import dctn
 
-from helpers.cohort.picture import Picture
+from helpers.cohort.burned_in import count_glyphs
+from helpers.cohort.picture import HU_BITS, Picture
+from helpers.cohort.pixel_facts import pixel_facts
 
 THUMBNAIL_SIDE = 32
+# A few pixels of metal or of a viewer's print must not make the rest of the picture dark.
+WINDOW_PERCENTILES = (1, 99)
+HASH_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -27,5 +34,48 @@ class Measures:
 
 
 def measure(picture: Picture) -> Measures:
-    """Measure one decoded picture."""
-    return Measures(np.zeros((THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8), {"pixel_sha256": picture.sha256})
+    """Measure one decoded picture.
+
+    Returns
+    -------
+    With the columns ``pixel_sha256``, ``perceptual_hash`` (16 hexadecimal digits), ``text_glyphs`` (letters in rows of
+    print, see `burned_in`) and those of `pixel_facts`.
+    """
+    small = thumbnail(picture.pixels)
+    columns = {
+        "pixel_sha256": picture.sha256,
+        "perceptual_hash": f"{perceptual_hash(small):016x}",
+        "text_glyphs": count_glyphs(picture.pixels),
+    }
+    return Measures(small, columns | pixel_facts(picture.pixels, is_hu=picture.bits == HU_BITS))
+
+
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """Shrink a picture to (32, 32) uint8 by averaging, whatever its shape, and stretch its greys over 0 to 255.
+
+    Two pictures that differ in size, brightness or contrast only have almost the same thumbnail. Of three planes the
+    middle one is taken.
+    """
+    plane = pixels if pixels.ndim == 2 else pixels[len(pixels) // 2]
+    image = Image.fromarray(np.ascontiguousarray(plane)).resize((THUMBNAIL_SIDE,) * 2, Image.Resampling.BOX)
+    small = np.asarray(image, dtype=np.float32)
+    low, high = np.percentile(small, WINDOW_PERCENTILES)
+    if low == high:
+        return np.zeros(small.shape, np.uint8)
+    return np.rint(np.clip((small - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+
+
+def perceptual_hash(small: np.ndarray) -> int:
+    """64 bits that say which of the lowest spatial frequencies of a thumbnail are stronger than their median.
+
+    Pictures that look alike differ in few bits: the discrete cosine transform (DCT-II) sorts the coarse from the fine,
+    and sharpening, noise and compression change the fine.
+
+    Parameters
+    ----------
+    small
+        (32, 32) thumbnail.
+    """
+    coarse = dctn(small.astype(np.float32), norm="ortho")[:HASH_SIDE, :HASH_SIDE].ravel()
+    bits = coarse > np.median(coarse[1:])  # the first one is the mean brightness
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from helpers.cohort.audit.confounds import SIGNIFICANCE
 from helpers.cohort.picture import HU_BITS
 from helpers.cohort.reading import load_pixels
 from helpers.cohort.sources import Source
@@ -17,6 +18,10 @@ BONE_WINDOW_HU = (-450, 1050)
 GREY_RANGE = (0, 255)
 FIELD_MM = 96.0
 PALETTE = "colorblind"
+MAX_REASONS = 8
+# Lines of text that a step of the flow diagram takes, with the arrow above it, and their height in print at 9 pt.
+STEP_LINES = 4
+FLOW_LINE_INCH = 0.19
 
 
 def examples(table: pd.DataFrame, *, per_class: int) -> pd.DataFrame:
@@ -121,27 +126,34 @@ def intensities(table: pd.DataFrame, *, source: Source, class_names: dict[str, s
 
 def flow_diagram(flow: list[dict]) -> Figure:
     """From files to samples: one box per step with its counts, and beside the arrows what was left out and why."""
-    figure, axis = plt.subplots(figsize=(8, 1.05 * len(flow)))
-    axis.set(xlim=(0, 1), ylim=(len(flow) - 0.35, 0))
+    lines = [_reason_lines(step["excluded"]) for step in flow]
+    # A step needs room for its own two lines, and above it for the reasons that lead to it.
+    heights = [STEP_LINES + max(0, len(reasons) - STEP_LINES + 1) for reasons in lines]
+    bottoms = np.cumsum(heights)
+    figure, axis = plt.subplots(figsize=(8, FLOW_LINE_INCH * (bottoms[-1] + 1) + 0.4))
+    axis.set(xlim=(0, 1), ylim=(bottoms[-1] + 0.5, 0))
     axis.set_axis_off()
-    for place, step in enumerate(flow):
-        _flow_box(axis, f"{step['step']}\n{_flow_counts(step)}", box=(0.02, place + 0.1, 0.44, 0.5))
+    for place, (step, reasons, bottom) in enumerate(zip(flow, lines, bottoms, strict=True)):
+        top = bottom - STEP_LINES / 2 - 0.3
+        _flow_box(axis, f"{step['step']}\n{_flow_counts(step)}", box=(0.02, top, 0.44, STEP_LINES / 2 + 0.3))
         if place:
-            _flow_arrow(axis, start=(0.24, place - 0.4), end=(0.24, place + 0.1))
-        if step["excluded"]:
-            _flow_arrow(axis, start=(0.24, place - 0.15), end=(0.54, place - 0.15))
-            _flow_box(axis, _reason_lines(step["excluded"]), box=(0.54, place - 0.55, 0.44, 0.8))
+            _flow_arrow(axis, start=(0.24, bottoms[place - 1]), end=(0.24, top))
+        if reasons:
+            middle = (bottoms[place - 1] + top) / 2 if place else top
+            _flow_arrow(axis, start=(0.24, middle), end=(0.54, middle))
+            height = len(reasons) + 0.5
+            _flow_box(axis, "\n".join(reasons), box=(0.54, middle - height / 2, 0.44, height))
     axis.set_title("From the files to the samples used", fontsize=11)
     figure.tight_layout(pad=0.4)
     return _closed(figure)
 
 
-def _reason_lines(excluded: dict[str, int], *, most: int = 4) -> str:
+def _reason_lines(excluded: dict[str, int], *, most: int = MAX_REASONS) -> list[str]:
     """The most frequent reasons, one a line, and the sum of the others."""
     ordered = sorted(excluded.items(), key=lambda item: (-item[1], item[0]))
     lines = [f"{reason.replace('_', ' ')}: {count}" for reason, count in ordered[:most]]
     rest = [count for _, count in ordered[most:]]
-    return "\n".join([*lines, f"{len(rest)} other reasons: {sum(rest)}"] if rest else lines)
+    return [*lines, f"{len(rest)} other reasons: {sum(rest)}"] if rest else lines
 
 
 def _flow_arrow(axis: Axes, *, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -160,6 +172,62 @@ def _flow_box(axis: Axes, words: str, *, box: tuple[float, float, float, float])
 def _flow_counts(step: dict) -> str:
     counts = {"files": step["n_files"], "samples": step["n_samples"], "patients": step["n_patients"]}
     return ", ".join(f"{count} {unit}" for unit, count in counts.items() if count is not None)
+
+
+def confounds(table: pd.DataFrame) -> Figure:
+    """Dot plot: how strongly each column goes with the class, with bootstrap intervals; filled where significant.
+
+    Parameters
+    ----------
+    table
+        As the audit's table `confounds` holds it.
+    """
+    shown = table.sort_values("effect", ignore_index=True)
+    figure, axis = plt.subplots(figsize=(8, 0.26 * max(len(shown), 1) + 1.2))
+    colour = sns.color_palette(PALETTE)[0]
+    for place, row in enumerate(shown.to_dict("records")):
+        face = colour if row["p_holm"] < SIGNIFICANCE else "white"
+        axis.plot([row["ci_low"], row["ci_high"]], [place, place], color=colour, linewidth=1.5, zorder=1)
+        axis.plot(row["effect"], place, "o", color=colour, markerfacecolor=face, markersize=6, zorder=2)
+    names = shown["column"] + shown["kind"].map({"missing": " (missing or not)"}).fillna("")
+    axis.set_yticks(range(len(shown)), names)
+    axis.set(xlim=(-0.02, 1.02), ylim=(-0.7, len(shown) - 0.3), title="Association of header values with the class")
+    axis.set_xlabel("effect: 0 none, 1 tells the class (filled: p < 0.05 after Holm's correction)")
+    if shown.empty:
+        axis.text(0.5, -0.2, "no column varies", ha="center", va="center")
+    axis.grid(axis="x", color="0.9")
+    sns.despine(figure, left=True)
+    figure.tight_layout()
+    return _closed(figure)
+
+
+def leakage(matrix: pd.DataFrame) -> Figure:
+    """Heat map: what each pair of splits shares, summed over the folds; white is nothing.
+
+    Parameters
+    ----------
+    matrix
+        As the audit's `leakage` holds it: columns fold, pair, then one count per kind.
+    """
+    counts = matrix.drop(columns="fold").groupby("pair", sort=False).sum()
+    figure, axis = plt.subplots(figsize=(8, 0.5 * len(counts) + 1.6))
+    colours = sns.light_palette(sns.color_palette(PALETTE)[3], as_cmap=True)
+    sns.heatmap(
+        counts.rename(columns=lambda name: name.replace("_", " ")),
+        ax=axis,
+        annot=True,
+        fmt="d",
+        cmap=colours,
+        vmin=0,
+        vmax=max(1, int(counts.to_numpy().max())),
+        cbar=False,
+        linewidths=1,
+        linecolor="0.8",
+    )
+    axis.set(ylabel="", title=f"Shared between the splits, sum over {matrix['fold'].nunique()} fold(s)")
+    axis.tick_params(axis="both", length=0, rotation=0)
+    figure.tight_layout()
+    return _closed(figure)
 
 
 def _closed(figure: Figure) -> Figure:

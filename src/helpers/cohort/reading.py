@@ -21,7 +21,7 @@ from helpers.cohort.identity import KEY_FILE, Pseudonyms, load_or_create_key
 from helpers.cohort.labels import Box, Entry
 from helpers.cohort.picture import HU_BITS, View
 from helpers.cohort.sources import Report, Source, open_source
-from helpers.study import CohortParams
+from helpers.study import CohortParams, ExternalCohort
 from helpers.study.paths import project_file, short_path
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,8 @@ class Cohort:
         Class keys by image and reader, as `Labelled` has them.
     thumbnails
         Small grey version of each picture by `pixel_sha256`, as `Measures` has it.
+    copies
+        Pairs of samples that show the same picture, as `find_copies` gives them.
     """
 
     table: pd.DataFrame
@@ -77,6 +79,7 @@ class Cohort:
     source: Source
     readings: pd.DataFrame = field(default_factory=pd.DataFrame)
     thumbnails: Mapping[str, np.ndarray] = field(default_factory=dict)
+    copies: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["sample_a", "sample_b", "kind"]))
 
 
 def read_cohort(params: CohortParams, *, report: Optional[Report] = None) -> Cohort:
@@ -293,7 +296,8 @@ def _one_unit(samples: Sequence[Sample]) -> tuple[list[Sample], list[Exclusion]]
 def _check_classes(samples: Sequence[Sample], *, exclusions: pd.DataFrame, params: CohortParams, labels: Path) -> None:
     found = {sample["label"] for sample in samples}
     missing = [f"{key} ({name})" for key, name in params.class_names.items() if key not in found]
-    if not missing:
+    # An external cohort is scored on the classes that it has; one that is trained on needs them all.
+    if not missing or (samples and isinstance(params, ExternalCohort)):
         return
     reasons = exclusions["reason"].value_counts().sort_index()
     counted = ", ".join(f"{reason} {count}" for reason, count in reasons.items()) or "none"

@@ -11,7 +11,7 @@ def reading_crops(pixels: np.ndarray, *, size: int) -> np.ndarray:
     Parameters
     ----------
     pixels
-        (N, H, W) cached images, int16 HU or uint8 grey.
+        (N, H, W) cached images, int16 HU or uint8 grey; of three planes (N, 3, H, W) the middle one is shown.
     size
         Side of the crop in pixels, at most H and W.
 
@@ -21,7 +21,8 @@ def reading_crops(pixels: np.ndarray, *, size: int) -> np.ndarray:
     """
     offset = (pixels.shape[-1] - size) // 2
     cut = slice(offset, offset + size)
-    crops = pixels[:, cut, cut].astype(np.float32)
+    shown = pixels if pixels.ndim == 3 else pixels[:, 1]
+    crops = shown[:, cut, cut].astype(np.float32)
     if pixels.dtype == np.uint8:
         return crops / 255
     center, width = BONE_WINDOW

@@ -20,8 +20,10 @@ from helpers.evaluation.paper import (
     paper_sizes,
     paper_splits,
 )
+from helpers.study.params import ANY_FRACTURE
 
 if TYPE_CHECKING:
+    from helpers.evaluation.external import ExternalEvaluation
     from helpers.evaluation.summary import Evaluation
 
 WORDS = {
@@ -125,6 +127,17 @@ METRIC_DTYPES = {
     "n_dropped": "int64",
     "note": "string",
 }
+
+
+def external_table(external: Mapping[str, "ExternalEvaluation"]) -> pd.DataFrame:
+    """One row per external cohort and metric: first fracture or normal, then all classes where they are known."""
+    rows = []
+    for name, found in external.items():
+        fracture = {} if found.fracture is None else found.fracture.per_class[ANY_FRACTURE]
+        overall = {} if found.by_class is None else found.by_class.overall
+        for question, metrics in (("fracture or normal", fracture), ("all classes", overall)):
+            rows += [{"cohort": name, "question": question, **row} for row in _metric_rows(metrics)]
+    return _frame(rows, leading=dict.fromkeys(("cohort", "question", "metric", "title"), "string"))
 
 
 def _frame(rows: list[dict], *, leading: Mapping[str, str]) -> pd.DataFrame:

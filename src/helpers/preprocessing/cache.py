@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from helpers.cohort import Source, load_pixels
+from helpers.cohort.reading import VIEW_COLUMNS
 from helpers.preprocessing.geometry import Field, cut_field
 from helpers.study import PreprocessingParams, Run
 
 ARRAY = "images"
 HU_BITS = 16
+SAME_PICTURE = ("source", *VIEW_COLUMNS)
 
 
 def cache_images(
@@ -25,8 +27,9 @@ def cache_images(
     source: Source,
     run: Run,
     report: Optional[Callable[[int, int], None]] = None,
+    name: str = ARRAY,
 ) -> pd.DataFrame:
-    """Cut the field of every sample and write `images.npy`.
+    """Cut the field of every sample and write `images.npy`, or another array of the run.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ def cache_images(
         Run folder that is written to.
     report
         Called as ``report(done, total)``.
+    name
+        Artefact that is written.
 
     Returns
     -------
@@ -57,12 +62,13 @@ def cache_images(
     if len(kinds) != 1:
         raise ValueError(f"cohort.parquet mixes images of {sorted(kinds.tolist())} bits; run 01_data_audit again")
     dtype = "int16" if kinds[0] == HU_BITS else "uint8"
-    shape = (len(cohort), params.image_size, params.image_size)
+    planes = () if source.params.n_planes == 1 else (source.params.n_planes,)
+    shape = (len(cohort), *planes, params.image_size, params.image_size)
     index: list[dict[str, Any]] = []
-    with run.new_array(ARRAY, shape=shape, dtype=dtype) as images:
+    with run.new_array(name, shape=shape, dtype=dtype) as images:
         # Samples of one picture follow each other, so that it is decoded once.
-        rows = cohort.reset_index(drop=True).sort_values(["source", "slice_index", "rescale_intercept", "sample_id"])
-        for _, group in rows.groupby(["source", "slice_index", "rescale_intercept"], sort=False, dropna=False):
+        rows = cohort.reset_index(drop=True).sort_values([*SAME_PICTURE, "sample_id"])
+        for _, group in rows.groupby(list(SAME_PICTURE), sort=False, dropna=False):
             pixels = load_pixels(group.iloc[0], source=source)
             for row, sample in group.iterrows():
                 index.append(_cache_one(images, sample, row=row, pixels=pixels, params=params))

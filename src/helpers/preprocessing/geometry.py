@@ -62,24 +62,28 @@ def cut_field(pixels: np.ndarray, field: Field) -> tuple[np.ndarray, float]:
     Parameters
     ----------
     pixels
-        (Rows, Columns) float HU, or uint8 grey values.
+        (Rows, Columns) or (3, Rows, Columns) float HU, or uint8 grey values.
     field
         What to cut.
 
     Returns
     -------
     array
-        (size, size), int16 HU within `HU_RANGE`, or uint8; outside the source air (-1024 HU), or black (0).
+        (size, size) or (3, size, size), int16 HU within `HU_RANGE`, or uint8; outside the source air (-1024 HU), or
+        black (0).
     padded_fraction
         Share of pixels that lie outside the source, 0 to 1.
 
     Raises
     ------
     ValueError
-        If `pixels` is not a two-dimensional image.
+        If `pixels` is neither an image of two dimensions nor a stack of three such.
     """
+    if pixels.ndim == 3 and len(pixels) == 3:
+        planes, padded_fractions = zip(*(cut_field(plane, field) for plane in pixels), strict=True)
+        return np.stack(planes), padded_fractions[0]
     if pixels.ndim != 2:
-        raise ValueError(f"expected an image of two dimensions, got shape {pixels.shape}")
+        raise ValueError(f"expected an image of two dimensions or three planes, got shape {pixels.shape}")
     in_hu = pixels.dtype != np.uint8
     low, high = HU_RANGE if in_hu else (0, 255)
     values = np.clip(pixels.astype(np.float32), low, high)

@@ -29,7 +29,7 @@ def cached_sheet(
     for line, (key, name) in zip(axes, class_names.items(), strict=True):
         rows = np.flatnonzero(labels == key)[:per_class]
         for axis, row in zip(line, rows, strict=False):
-            axis.imshow(images[row], cmap="gray", vmin=low, vmax=high)
+            axis.imshow(middle_plane(images[row]), cmap="gray", vmin=low, vmax=high)
         line[0].set_title(f"{key}: {name}", loc="left", fontsize=9)
     for axis in axes.flat:
         axis.set_axis_off()
@@ -37,6 +37,11 @@ def cached_sheet(
     figure.tight_layout(pad=0.3)
     plt.close(figure)
     return figure
+
+
+def middle_plane(image: np.ndarray) -> np.ndarray:
+    """The image itself, or the middle one of three neighbouring planes."""
+    return image if image.ndim == 2 else image[1]
 
 
 def resampling(cohort: pd.DataFrame, index: pd.DataFrame, *, class_names: dict[str, str], spacing_mm: float) -> Figure:

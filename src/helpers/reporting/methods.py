@@ -41,34 +41,60 @@ def _cohort(record: RunRecord) -> list[str]:
         f"user's files would be; {sum(cohort.phantom_images.values())} images of {cohort.phantom_patients} patients "
         "were asked for.",
         "dicom": "DICOM CT files were read with a table of labels.",
-        "images": "Image files were read with a table of labels.",
+        "images": "Image files were read with their labels.",
+        "verse": "NIfTI volumes were read with vertebra centroids and the published Genant grades (VerSe); Genant's "
+        "crush deformity is not a burst fracture.",
+        "rsna": "Axial DICOM slices of the RSNA 2022 cervical spine challenge were read with its boxes.",
     }
     sentences = [sources[cohort.source], f"The classes are {classes}."]
     if record.metrics:
         basis = record.metrics["cohort"]
         images, patients = counted(basis["n_samples"], "image"), counted(basis["n_patients"], "patient")
         sentences.append(f"{images} of {patients} have a held-out prediction.")
+    if cohort.source in ("dicom", "verse"):
+        sentences.append(_plane(record))
+    if record.study.external.external:
+        names = listed([external.name for external in record.study.external.external])
+        sentences.append(f"External cohorts ({names}) were audited and preprocessed in the same way and only scored.")
     if cohort.pseudonymise and cohort.source != "phantom":
         sentences.append("Identifiers were replaced by keyed hashes.")
     return sentences
 
 
+def _plane(record: RunRecord) -> str:
+    cohort = record.study.cohort
+    planes = f"{cohort.plane} plane"
+    if cohort.n_planes == 3:
+        planes += f" and its neighbours at {cohort.plane_distance_mm:g} mm, as three channels,"
+    return f"Of volumes the {planes} through the vertebra was cut."
+
+
 def _partition(record: RunRecord) -> list[str]:
     splits = record.study.splits
     share = percent(splits.validation_fraction)
-    if splits.split_method == "image_holdout":
-        return [
-            f"A single holdout of {counted(splits.test_images, 'image')}, stratified by class, was drawn by image and "
-            "without regard to patients, as the published numbers suggest; this protocol leaks between training and "
-            "test.",
-            f"{share} of the remaining images served early stopping (split seed {splits.split_seed}).",
-        ]
+    stopping = f"{share} of the training patients were set apart for early stopping (split seed {splits.split_seed})."
+    how = {
+        "patient_kfold": f"Stratified {splits.n_folds}-fold cross-validation by patient: all images of a patient lie "
+        f"in the same fold, and every image is tested {_times(splits.n_repeats)}.",
+        "patient_holdout": f"A single holdout of {percent(splits.test_fraction)} of the patients, stratified by class.",
+        "leave_one_site_out": f"One fold per value of `{splits.site_column}`: each is tested by networks that were "
+        "trained on all others.",
+        "temporal": f"The latest {percent(splits.test_fraction)} of the patients, by date of their last study, were "
+        "the test set.",
+        "predefined": "The split was given with the labels.",
+    }
+    if splits.split_method != "image_holdout":
+        merged = ["Patients who share a study or an image were kept together."] if splits.merge_linked_patients else []
+        return [how[splits.split_method], stopping, *merged]
     return [
-        f"Stratified {splits.n_folds}-fold cross-validation by patient: all images of a patient lie in the same fold, "
-        "and every image is tested exactly once.",
-        f"In each fold {share} of the training patients were set apart for early stopping (split seed "
-        f"{splits.split_seed}).",
+        f"A single holdout of {counted(splits.test_images, 'image')}, stratified by class, was drawn by image and "
+        "without regard to patients, as the published numbers suggest; this protocol leaks between training and test.",
+        f"{share} of the remaining images served early stopping (split seed {splits.split_seed}).",
     ]
+
+
+def _times(repeats: int) -> str:
+    return "exactly once" if repeats == 1 else f"{repeats} times, in as many draws of the folds"
 
 
 def _preprocessing(record: RunRecord) -> list[str]:
@@ -77,7 +103,7 @@ def _preprocessing(record: RunRecord) -> list[str]:
     size, side = preprocessing.image_size, training.input_size
     window = f"a window of centre {training.window_center:g} and width {training.window_width:g} HU"
     mapped = f"Values were mapped to 0–1 by {window}."
-    if study.cohort.source == "images":
+    if study.cohort.source == "images" and study.cohort.image_window_width is None:
         mapped = f"Images in HU were mapped to 0–1 by {window}, 8-bit images, whose window is unknown, as 0–255."
     return [
         f"Images were resampled to {preprocessing.spacing_mm:g} mm per pixel and cut to {size} × {size} pixels around "

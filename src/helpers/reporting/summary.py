@@ -161,6 +161,22 @@ def _reading(record: RunRecord) -> Iterator[str]:
             f"Least often recognised: {class_label(key, metrics['cohort']['class_names'])}, sensitivity "
             f"{percent_with_interval(weakest)} on {_basis(weakest)}."
         )
+    for name, found in metrics["external"].items():
+        yield _external_in_words(name, found)
+
+
+def _external_in_words(name: str, found: Mapping[str, Any]) -> str:
+    """One external cohort: what the networks of this run make of images that they were not trained on."""
+    basis = f"External test on {name}, {_basis(found)}"
+    if fracture := found["fracture_vs_normal"]:
+        return (
+            f"{basis}: fracture against normal with sensitivity {percent_with_interval(fracture['sensitivity'])}, "
+            f"specificity {percent_with_interval(fracture['specificity'])}, "
+            f"AUROC {percent_with_interval(fracture['auroc'])}."
+        )
+    if by_class := found["by_class"]:
+        return f"{basis}: accuracy {percent_with_interval(by_class['overall']['accuracy'])}."
+    return f"{basis}: one class only, so nothing can be measured."
 
 
 def _interval_in_words(accuracy: Mapping[str, Any]) -> str:
@@ -260,10 +276,11 @@ def _limits(record: RunRecord) -> Iterator[str]:
     yield "Not a medical device: not for diagnosis or any decision about a patient."
     if record.is_simulated:
         yield "The cohort is simulated: no claim about patients, scanners or hospitals follows from it."
-    yield (
-        "No external test: every test image comes from the same cohort as the training images. Another hospital's "
-        "images usually give lower numbers."
-    )
+    if not (record.metrics and record.metrics["external"]):
+        yield (
+            "No external test: every test image comes from the same cohort as the training images. Another hospital's "
+            "images usually give lower numbers."
+        )
     yield f"Starting point: {starting_point(record).sentence()}"
     if len(study.training.seeds) == 1:
         yield "One training seed: the interval covers the choice of patients, not the chance in training."

@@ -44,11 +44,21 @@ ARTEFACTS = {
     "splits": Artefact("splits.parquet", "01_data_audit", schemas.SPLIT),
     "exclusions": Artefact("exclusions.parquet", "01_data_audit", schemas.EXCLUSIONS),
     "audit": Artefact("audit.json", "01_data_audit"),
+    "split_manifest": Artefact("split_manifest.csv", "01_data_audit"),
+    "external": Artefact("external.parquet", "01_data_audit", schemas.EXTERNAL),
+    "external_exclusions": Artefact(
+        "external_exclusions.parquet", "01_data_audit", schemas.EXTERNAL_EXCLUSIONS
+    ),
     "images": Artefact("images.npy", "02_preprocessing"),
     "image_index": Artefact("image_index.parquet", "02_preprocessing", schemas.IMAGE_INDEX),
+    "external_images": Artefact("external_images/", "02_preprocessing"),
+    "external_index": Artefact("external_index.parquet", "02_preprocessing", schemas.EXTERNAL_INDEX),
     "model": Artefact("model.json", "03_training"),
     "history": Artefact("history.parquet", "03_training", schemas.HISTORY),
     "predictions": Artefact("predictions.parquet", "03_training", schemas.PREDICTIONS),
+    "external_predictions": Artefact(
+        "external_predictions.parquet", "03_training", schemas.EXTERNAL_PREDICTIONS
+    ),
     "checkpoints": Artefact("checkpoints/", "03_training"),
     "metrics": Artefact("metrics.json", "04_evaluation"),
     "tables": Artefact("tables/", "04_evaluation"),
@@ -110,7 +120,10 @@ class Run:
         return load_study(self.folder / PARAMS_FILE)
 
     def path(self, name: str) -> Path:
-        """File of an artefact, readable by this stage; `tables/x` or `checkpoints/x.safetensors` lies in a folder."""
+        """File of an artefact, readable by this stage.
+
+        `tables/x` (a Parquet file) or `checkpoints/x.safetensors` lies in a folder; `checkpoints/` is the folder.
+        """
         artefact, file = self._resolve(name)
         if self.stage is not None and artefact.stage > self.stage:
             raise ArtefactError(f"{name} is written by {artefact.stage}, later than {self.stage}: data walks forward")
@@ -121,7 +134,7 @@ class Run:
         artefact, file = self._resolve(name)
         if artefact.stage != self.stage:
             raise ArtefactError(f"{name} belongs to {artefact.stage}, it cannot be written by {self.stage}")
-        file.parent.mkdir(parents=True, exist_ok=True)
+        (file if name.endswith("/") else file.parent).mkdir(parents=True, exist_ok=True)
         return file
 
     def read_table(self, name: str) -> pd.DataFrame:
@@ -147,6 +160,12 @@ class Run:
         """Write a JSON artefact; equal content gives equal bytes."""
         file = self.output(name)
         write_json_atomic(file, content)
+        return file
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a text artefact in UTF-8."""
+        file = self.output(name)
+        write_atomic(file, lambda stream: stream.write(text.encode()))
         return file
 
     def read_array(self, name: str) -> np.ndarray:
@@ -181,9 +200,9 @@ class Run:
             raise ArtefactError(f"{short_path(file)} is damaged ({error}): run notebook {writer} again") from error
 
     def _resolve(self, name: str) -> tuple[Artefact, Path]:
-        folder_name, _, rest = name.partition("/")
+        folder_name, slash, rest = name.partition("/")
         artefact = ARTEFACTS.get(folder_name)
-        if artefact is None or bool(rest) != artefact.file.endswith("/") or not _is_inside(rest):
+        if artefact is None or bool(slash) != artefact.file.endswith("/") or not _is_inside(rest):
             raise ArtefactError(f"no artefact {name!r}; known: {', '.join(ARTEFACTS)}")
         if not rest:
             return artefact, self.folder / artefact.file

@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, Self, TypeVar
+from typing import Annotated, Any, Literal, Optional, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer, model_validator
@@ -346,7 +346,8 @@ def _explain(model: type[Section], problem: Mapping[str, Any]) -> str:
     got, location = problem["input"], problem["loc"]
     if location[-1:] == ("[key]",):  # pydantic writes a key of the wrong type as it likes
         location = (*location[:-2], repr(got))
-    where = ".".join(str(part) for part in location)
+    # `external` is a plain list for its readers, whatever model holds it
+    where = ".".join(str(part) for part in location).replace("external.external.", "external.")
     if problem["type"] == "extra_forbidden":
         return f"{where}: unknown name{_nearest(model, problem['loc'])}"
     message = problem["msg"].removeprefix("Value error, ")
@@ -358,7 +359,10 @@ def _explain(model: type[Section], problem: Mapping[str, Any]) -> str:
 
 def _nearest(model: type[Section], location: Sequence) -> str:
     for part in location[:-1]:
+        if isinstance(part, int):
+            continue
         annotation = model.model_fields[part].annotation
+        annotation = next(iter(get_args(annotation)), annotation)  # list[Section] -> Section
         if not (isinstance(annotation, type) and issubclass(annotation, Section)):
             return ""
         model = annotation

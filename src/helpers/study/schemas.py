@@ -15,24 +15,25 @@ def _count() -> pa.Column:
     return pa.Column("int64", pa.Check.ge(0), coerce=True)
 
 
-COHORT = pa.DataFrameSchema(
-    {
-        "sample_id": pa.Column(unique=True, **_text),
-        "PatientID": pa.Column(**_text),
-        "source": pa.Column(**_text),
-        "label": pa.Column(**_text),
-        "level": pa.Column(str, nullable=True, coerce=True),
-        "center_row_px": pa.Column(float, coerce=True),
-        "center_col_px": pa.Column(float, coerce=True),
-        "row_spacing_mm": _positive(),
-        "column_spacing_mm": _positive(),
-        "Rows": pa.Column("int64", pa.Check.gt(0)),
-        "Columns": pa.Column("int64", pa.Check.gt(0)),
-        "bits": pa.Column("int64", pa.Check.isin([8, 16]), coerce=True),
-        "pixel_sha256": pa.Column(**_text),
-    },
-    strict=False,
-)
+_SAMPLE_COLUMNS = {
+    "sample_id": pa.Column(**_text),
+    "PatientID": pa.Column(**_text),
+    "source": pa.Column(**_text),
+    "label": pa.Column(**_text),
+    "level": pa.Column(str, nullable=True, coerce=True),
+    "center_row_px": pa.Column(float, coerce=True),
+    "center_col_px": pa.Column(float, coerce=True),
+    "row_spacing_mm": _positive(),
+    "column_spacing_mm": _positive(),
+    "Rows": pa.Column("int64", pa.Check.gt(0)),
+    "Columns": pa.Column("int64", pa.Check.gt(0)),
+    "bits": pa.Column("int64", pa.Check.isin([8, 16]), coerce=True),
+    "pixel_sha256": pa.Column(**_text),
+}
+_OF_COHORT = {"cohort": pa.Column(**_text)}
+
+COHORT = pa.DataFrameSchema(_SAMPLE_COLUMNS, unique=["sample_id"], strict=False)
+EXTERNAL = pa.DataFrameSchema(_OF_COHORT | _SAMPLE_COLUMNS, unique=["cohort", "sample_id"], strict=False)
 
 SPLIT = pa.DataFrameSchema(
     {
@@ -44,19 +45,18 @@ SPLIT = pa.DataFrameSchema(
     strict=True,
 )
 
-EXCLUSIONS = pa.DataFrameSchema(
-    {name: pa.Column(**_text) for name in ("source", "reason", "detail", "remedy")}, strict=True
-)
+_EXCLUSION_COLUMNS = {name: pa.Column(**_text) for name in ("source", "reason", "detail", "remedy")}
+EXCLUSIONS = pa.DataFrameSchema(_EXCLUSION_COLUMNS, strict=True)
+EXTERNAL_EXCLUSIONS = pa.DataFrameSchema(_OF_COHORT | _EXCLUSION_COLUMNS, strict=True)
 
-IMAGE_INDEX = pa.DataFrameSchema(
-    {
-        "row": _count(),
-        "sample_id": pa.Column(unique=True, **_text),
-        "sha256": pa.Column(**_text),
-        "padded_fraction": pa.Column(float, pa.Check.in_range(0, 1), coerce=True),
-    },
-    strict=False,
-)
+_INDEX_COLUMNS = {
+    "row": _count(),
+    "sample_id": pa.Column(**_text),
+    "sha256": pa.Column(**_text),
+    "padded_fraction": pa.Column(float, pa.Check.in_range(0, 1), coerce=True),
+}
+IMAGE_INDEX = pa.DataFrameSchema(_INDEX_COLUMNS, unique=["sample_id"], strict=False)
+EXTERNAL_INDEX = pa.DataFrameSchema(_OF_COHORT | _INDEX_COLUMNS, unique=["cohort", "sample_id"], strict=False)
 
 HISTORY = pa.DataFrameSchema(
     {
@@ -83,6 +83,20 @@ PREDICTIONS = pa.DataFrameSchema(
         "logit_.+": pa.Column("float32", regex=True),
     },
     unique=["sample_id", "fold", "seed"],
+    strict=True,
+)
+
+EXTERNAL_PREDICTIONS = pa.DataFrameSchema(
+    {
+        **_OF_COHORT,
+        "sample_id": pa.Column(**_text),
+        "PatientID": pa.Column(**_text),
+        "fold": _count(),
+        "seed": _count(),
+        "y_true": pa.Column(**_text),
+        "logit_.+": pa.Column("float32", regex=True),
+    },
+    unique=["cohort", "sample_id", "fold", "seed"],
     strict=True,
 )
 

@@ -4,6 +4,7 @@ from helpers.training.augmentation import InputTransform
 from helpers.training.card import describe, model_card
 from helpers.training.crossvalidation import CrossValidation, choose_device, cross_validate, load_network
 from helpers.training.data import Samples, TrainingDataError
+from helpers.training.external import score_cohorts, score_external
 from helpers.training.model import build_model, parameter_table
 from helpers.training.weights import Initialisation, WeightsError, load_initialisation
 
@@ -22,4 +23,6 @@ __all__ = [
     "load_network",
     "model_card",
     "parameter_table",
+    "score_cohorts",
+    "score_external",
 ]

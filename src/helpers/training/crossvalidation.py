@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.torch import load_file
 from torchvision.models import ResNet
 
 from helpers.study.artefacts import write_json_atomic
@@ -155,8 +156,6 @@ def load_network(file: Path, *, params: TrainingParams, n_classes: int) -> ResNe
     RuntimeError
         If head or backbone do not fit the checkpoint.
     """
-    from safetensors.torch import load_file
-
     start = Initialisation("none", "replaced by the checkpoint", "")
     network = build_model(params, n_classes=n_classes, initialisation=start)
     network.load_state_dict(load_file(file))

@@ -23,7 +23,7 @@ class Samples:
     Parameters
     ----------
     images
-        (N, H, W) cached images, memory-mapped.
+        (N, H, W) or (N, 3, H, W) cached images, memory-mapped.
     table
         N rows with `sample_id`, `PatientID`, `label`, in the order of `images`.
     classes

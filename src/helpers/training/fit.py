@@ -167,15 +167,7 @@ class Fit:
 
     def predict(self, rows: np.ndarray) -> Tensor:
         """(len(rows), K) float32 logits on the CPU, without augmentation."""
-        self.network.eval()
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(rows), PREDICT_BATCH):
-                images = self.transform.plain(self.samples.images[rows[start : start + PREDICT_BATCH]])
-                with autocast(self.device, self.params.precision):
-                    logits = self.network(images.to(self.device, memory_format=torch.channels_last))
-                parts.append(logits.float().cpu())
-        return torch.cat(parts).clone()
+        return predict(self.network, self.samples.images, rows=rows, transform=self.transform, device=self.device)
 
     def _out_of_patience(self) -> bool:
         best = max((record.epoch for record in self.history if record.is_best), default=0)
@@ -213,6 +205,33 @@ class Fit:
             moments.setdefault(int(index), {})[key] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def predict(
+    network: nn.Module, images: np.ndarray, *, rows: np.ndarray, transform: InputTransform, device: torch.device
+) -> Tensor:
+    """Logits of some cached images, without augmentation: (len(rows), K) float32 on the CPU.
+
+    Parameters
+    ----------
+    network
+        On `device`; left in evaluation mode.
+    images
+        (N, H, W) or (N, 3, H, W) cached images.
+    rows
+        Which of them, in order.
+    transform
+        The network's input transform.
+    """
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), PREDICT_BATCH):
+            batch = transform.plain(images[rows[start : start + PREDICT_BATCH]])
+            with autocast(device, transform.params.precision):
+                logits = network(batch.to(device, memory_format=torch.channels_last))
+            parts.append(logits.float().cpu())
+    return torch.cat(parts).clone()
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

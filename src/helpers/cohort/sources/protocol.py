@@ -6,6 +6,7 @@ from typing import ClassVar, Optional, Protocol
 from helpers.cohort.exclusions import Reason
 from helpers.cohort.labels import Labelled
 from helpers.cohort.picture import Picture, View
+from helpers.study import CohortParams
 
 
 class Source(Protocol):
@@ -17,6 +18,8 @@ class Source(Protocol):
         Reason for a picture whose pixel size nobody gives.
     folder
         Where the pictures lie.
+    params
+        What the cohort was asked for with.
     labels
         File of the labels, or None where folders or file names say them; for messages.
     """
@@ -24,6 +27,7 @@ class Source(Protocol):
     no_spacing: ClassVar[Reason]
     folder: Path
     labels: Optional[Path]
+    params: CohortParams
 
     def files(self) -> list[str]:
         """Every file of the cohort, relative to `folder` and sorted, but for the labels and the source's own notes."""

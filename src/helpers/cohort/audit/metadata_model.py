@@ -1,0 +1,128 @@
+"""A model that sees no pixel: how well header values alone tell the class, out of fold and by patient."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from helpers.cohort.audit.patients import is_numeric
+
+FOLDS = 5
+MIN_PATIENTS_PER_CLASS = 2 * FOLDS
+TREES = 100
+LEAF_PATIENTS = 5
+RESAMPLES = 1000
+INTERVAL_PERCENT = (2.5, 97.5)
+SEED = 0
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True)
+class AurocEstimate:
+    """Macro one-vs-rest AUROC of out-of-fold predictions with its 95 % patient-bootstrap interval."""
+
+    auroc: float
+    ci_low: float
+    ci_high: float
+    n_patients: int
+
+    def __str__(self) -> str:
+        interval = f"95 % interval {self.ci_low:.2f} to {self.ci_high:.2f}"
+        return f"a cross-validated AUROC of {self.auroc:.2f} ({interval}, {self.n_patients} patients)"
+
+
+def metadata_auroc(units: pd.DataFrame, *, columns: Sequence[str]) -> Optional[AurocEstimate]:
+    """Cross-validate a random forest on header values, all rows of a patient in one fold.
+
+    Parameters
+    ----------
+    units
+        One row per patient and class: PatientID, label and `columns`.
+    columns
+        What the model may see. A missing value is a value of its own.
+
+    Returns
+    -------
+    None where a class has fewer than `MIN_PATIENTS_PER_CLASS` patients or there is no column.
+    """
+    patients = units.groupby("label")["PatientID"].nunique()
+    if not len(columns) or len(patients) < 2 or patients.min() < MIN_PATIENTS_PER_CLASS:
+        return None
+    units = units.sort_values(["PatientID", "label"], ignore_index=True)
+    features = units[list(columns)].apply(lambda values: values if is_numeric(values) else values.astype(object))
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
+    scores = cross_val_predict(
+        _model(features), features, units["label"], groups=units["PatientID"], cv=folds, method="predict_proba"
+    )
+    drawn = _macro_auroc(units["label"], scores, weights=_patient_weights(units["PatientID"]))
+    low, high = np.nanpercentile(drawn, INTERVAL_PERCENT)
+    estimate = _macro_auroc(units["label"], scores, weights=np.ones((1, len(units))))
+    return AurocEstimate(float(estimate[0]), float(low), float(high), int(units["PatientID"].nunique()))
+
+
+def _model(features: pd.DataFrame) -> Pipeline:
+    numeric = [name for name in features if is_numeric(features[name])]
+    text = [name for name in features if name not in numeric]
+    # A constant below all values keeps missing apart from any value that a tree may split at.
+    prepared = make_column_transformer(
+        (SimpleImputer(strategy="constant", fill_value=-1e9), numeric),
+        (
+            make_pipeline(
+                SimpleImputer(missing_values=None, strategy="constant", fill_value=MISSING),
+                OneHotEncoder(handle_unknown="ignore", min_frequency=LEAF_PATIENTS, sparse_output=False),
+            ),
+            text,
+        ),
+    )
+    forest = RandomForestClassifier(
+        TREES, min_samples_leaf=LEAF_PATIENTS, class_weight="balanced", random_state=SEED, n_jobs=1
+    )
+    return make_pipeline(prepared, forest)
+
+
+def _patient_weights(patients: pd.Series) -> np.ndarray:
+    """How often each row is drawn when whole patients are drawn with replacement: (RESAMPLES, rows)."""
+    codes, names = pd.factorize(patients)
+    rng = np.random.default_rng(SEED)
+    return rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)[:, codes]
+
+
+def _macro_auroc(labels: pd.Series, scores: np.ndarray, *, weights: np.ndarray) -> np.ndarray:
+    """Mean of the one-vs-rest AUROCs for each row of weights; NaN where a draw lacks a class."""
+    keys = sorted(labels.unique())
+    found = [weighted_auroc(labels.eq(key), scores[:, place], weights=weights) for place, key in enumerate(keys)]
+    return np.mean(found, axis=0)
+
+
+def weighted_auroc(is_class: pd.Series, scores: np.ndarray, *, weights: np.ndarray) -> np.ndarray:
+    """AUROC for many weightings at once: one sort serves all resamples.
+
+    Parameters
+    ----------
+    is_class
+        (n,) whether each row is of the class.
+    scores
+        (n,) higher for the class; equal scores count half.
+    weights
+        (resamples, n), not negative.
+
+    Returns
+    -------
+    (resamples,), NaN where the weights leave no row of the class, or no other.
+    """
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=np.nan) != 0)
+    truth, weights = np.asarray(is_class)[order], weights[:, order].astype(float)
+    inside = np.add.reduceat(weights * truth, starts, axis=1)
+    outside = np.add.reduceat(weights * ~truth, starts, axis=1)
+    below = np.cumsum(outside, axis=1) - outside / 2
+    pairs = inside.sum(axis=1) * outside.sum(axis=1)
+    return np.divide((inside * below).sum(axis=1), pairs, out=np.full(len(weights), np.nan), where=pairs > 0)

@@ -1,0 +1,64 @@
+"""The cohort counted by patient: images of one patient share scanner and age, and are not independent."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+AGE_PATTERN = re.compile(r"^\s*(\d{1,3}(?:\.\d+)?)\s*([YMWD]?)\s*$", re.IGNORECASE)
+MAX_AGE_YEARS = 120.0
+
+
+def age_years(age: str | float | None) -> float:
+    """Age in years from `045Y`, `18M`, `03W`, `10D` (DICOM PS3.5 value representation AS) or a plain number of years.
+
+    NaN where it is missing, no age, or above 120 years (some exports write 999 for unknown).
+    """
+    found = None if age is None else AGE_PATTERN.match(str(age))
+    if found is None:
+        return np.nan
+    years = float(found[1]) * YEARS_PER[found[2].upper() or "Y"]
+    return years if years <= MAX_AGE_YEARS else np.nan
+
+
+def per_patient(table: pd.DataFrame, *, by: str, columns: Sequence[str]) -> pd.DataFrame:
+    """One row per patient and group.
+
+    Parameters
+    ----------
+    table
+        One row per image with `PatientID`.
+    by
+        Column of the groups, for example `label`; a patient with images in two groups counts once in each.
+    columns
+        What is kept of each: the median of numbers, the most frequent of texts (the first of equally frequent ones in
+        alphabetical order), missing values aside.
+
+    Returns
+    -------
+    DataFrame with PatientID, `by` and `columns`, ages in years, sorted by PatientID and group.
+    """
+    kept = table[["PatientID", by, *columns]]
+    if "PatientAge" in columns:
+        kept = kept.assign(PatientAge=kept["PatientAge"].map(age_years).astype(float))
+    numeric = [name for name in columns if is_numeric(kept[name])]
+    groups = kept.groupby(["PatientID", by], sort=True)
+    rows = groups.size().to_frame("n_images")
+    rows[numeric] = groups[numeric].median()
+    for name in columns:
+        if name not in numeric:
+            rows[name] = _most_frequent(kept, name, by=by).reindex(rows.index)
+    return rows.reset_index()[["PatientID", by, *columns]]
+
+
+def is_numeric(values: pd.Series) -> bool:
+    """Whether a column holds numbers; a truth value is a text of two."""
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _most_frequent(table: pd.DataFrame, name: str, *, by: str) -> pd.Series:
+    counts = table.dropna(subset=name).groupby(["PatientID", by, name]).size().rename("count").reset_index()
+    counts = counts.sort_values(["count", name], ascending=[False, True])
+    return counts.drop_duplicates(["PatientID", by]).set_index(["PatientID", by])[name].astype("str")

@@ -1,0 +1,171 @@
+"""Tables as people keep them (CSV, Excel, Parquet), read as text: what a cell shows, not what a program guesses.
+
+`007` keeps its zeros, `NA` stays a word, and 3.0 of a column that a spreadsheet holds as numbers is 3. What cannot be
+read without guessing is refused with the place in the table.
+"""
+
+import codecs
+import csv
+import datetime
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import openpyxl
+import pandas as pd
+from openpyxl.worksheet.worksheet import Worksheet
+
+from helpers.cohort.exclusions import CohortError
+from helpers.study.paths import short_path
+
+FIRST_DATA_LINE = 2
+TEXT_SUFFIXES = ("", ".csv", ".tsv", ".txt")
+DELIMITERS = ",;\t"
+DELIMITER_HINT = "sep="  # Excel's own first line, for example `sep=;`
+INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"  # marks that spreadsheets and web pages leave in cells
+
+Row = list[Optional[str]]
+
+
+def read_text_table(path: Path) -> pd.DataFrame:
+    """Read a table as text.
+
+    Parameters
+    ----------
+    path
+        CSV file (comma, semicolon or tab; UTF-8, or UTF-16 with its mark), Excel workbook (its first sheet; a merged
+        cell counts for all cells that it covers) or Parquet file.
+
+    Returns
+    -------
+    DataFrame of stripped text, None for empty cells, without columns that have no name. Rows without any text are
+    dropped; the index is the line of the file less `FIRST_DATA_LINE`.
+
+    Raises
+    ------
+    CohortError
+        If the file is missing, is no such table, has no row, two columns of one name, cells beyond its header, or
+        formulas without a result.
+    """
+    if not path.is_file():
+        raise CohortError(f"{short_path(path)}: no such labels table; correct cohort.labels")
+    try:
+        header, lines, rows = _reader(path)(path)
+    except CohortError:
+        raise
+    except UnicodeDecodeError as error:
+        raise CohortError(f"{short_path(path)}: not UTF-8; save it as `CSV UTF-8` or as Excel workbook") from error
+    except Exception as error:  # the libraries raise many kinds; each means that this file is no table
+        raise CohortError(f"{short_path(path)}: not readable as a table: {error}") from error
+    named = _named_columns(header, path=path)
+    _check_width(rows, lines=lines, width=len(header), path=path)
+    cells = [[row[place] if place < len(row) else None for place in named.values()] for row in rows]
+    index = [line - FIRST_DATA_LINE for line in lines]
+    table = pd.DataFrame(cells, index=index, columns=list(named), dtype=object).dropna(how="all")
+    if table.empty:
+        raise CohortError(f"{short_path(path)}: has a header but no row below it; save the table with its rows")
+    return table.astype(object).where(table.notna(), None)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The most similar name in words for a message, by letters in common or as a part of it, whatever the case."""
+    lowered = {str(item).lower(): str(item) for item in known}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    return f" (nearest: {lowered[close[0]]!r})" if close else ""
+
+
+def _reader(path: Path) -> Callable[[Path], tuple[Row, list[int], list[Row]]]:
+    """Header, line numbers and rows are what each reader gives."""
+    suffix = path.suffix.lower()
+    if suffix in TEXT_SUFFIXES:
+        return _read_csv
+    readers = {".xlsx": _read_excel, ".xlsm": _read_excel, ".parquet": _read_parquet, ".pq": _read_parquet}
+    if suffix not in readers:
+        raise CohortError(f"{short_path(path)}: {suffix} tables are not read; save it as .xlsx, .csv or .parquet")
+    return readers[suffix]
+
+
+def _named_columns(header: Row, *, path: Path) -> dict[str, int]:
+    """Place of each named column."""
+    if not any(header):
+        raise CohortError(f"{short_path(path)}: not readable as a table: its first line names no column")
+    named: dict[str, int] = {}
+    for place, name in enumerate(header):
+        if name in named:
+            raise CohortError(f"{short_path(path)}: two columns are called {name!r}; rename one")
+        if name is not None:
+            named[name] = place
+    return named
+
+
+def _check_width(rows: Sequence[Row], *, lines: Sequence[int], width: int, path: Path) -> None:
+    for line, row in zip(lines, rows, strict=True):
+        if any(row[width:]):
+            raise CohortError(
+                f"{short_path(path)}: row {line} has more cells than the header has columns ({width}); put quotes "
+                "around text that holds the delimiter, and write decimal points, not commas"
+            )
+
+
+def _read_csv(path: Path) -> tuple[Row, list[int], list[Row]]:
+    encoding = "utf-16" if path.read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    with path.open(encoding=encoding, newline="") as stream:
+        first = stream.readline()
+        hinted = first.strip().lower()
+        if hinted.startswith(DELIMITER_HINT) and len(hinted) == len(DELIMITER_HINT) + 1:
+            delimiter, offset = hinted[-1], 1
+        else:
+            # Spreadsheets in many countries write semicolons.
+            delimiter, offset = max(DELIMITERS, key=first.count), 0
+            stream.seek(0)
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        header = next(reader, [])
+        starts, rows, start = [], [], reader.line_num + 1
+        for row in reader:
+            starts.append(start + offset)
+            rows.append([_text(cell) for cell in row])
+            start = reader.line_num + 1
+    return [_text(name) for name in header], starts, rows
+
+
+def _read_excel(path: Path) -> tuple[Row, list[int], list[Row]]:
+    sheet = openpyxl.load_workbook(path, data_only=True).worksheets[0]
+    for merged in list(sheet.merged_cells.ranges):
+        value = sheet.cell(merged.min_row, merged.min_col).value
+        sheet.unmerge_cells(merged.coord)
+        for row, column in merged.cells:
+            sheet.cell(row, column).value = value
+    _check_formulas(sheet, path=path)
+    header, *rows = ([_text(cell) for cell in row] for row in sheet.iter_rows(values_only=True))
+    return header, list(range(FIRST_DATA_LINE, FIRST_DATA_LINE + len(rows))), rows
+
+
+def _check_formulas(results: Worksheet, *, path: Path) -> None:
+    """A workbook that no spreadsheet program has calculated holds formulas without results: they look empty."""
+    for row in openpyxl.load_workbook(path, read_only=True).worksheets[0].iter_rows():
+        for cell in row:
+            if cell.data_type == "f" and results[cell.coordinate].value is None:
+                raise CohortError(
+                    f"{short_path(path)}: cell {cell.coordinate} is a formula without a result; open the workbook in "
+                    "a spreadsheet program and save it, or write values"
+                )
+
+
+def _read_parquet(path: Path) -> tuple[Row, list[int], list[Row]]:
+    table = pd.read_parquet(path)
+    table = table.reset_index([name for name in table.index.names if name is not None])
+    rows = [[_text(cell) for cell in row] for row in table.astype(object).to_numpy()]
+    header = [_text(name) for name in table.columns]
+    return header, list(range(FIRST_DATA_LINE, FIRST_DATA_LINE + len(rows))), rows
+
+
+def _text(cell: Any) -> Optional[str]:
+    """What a cell shows: whole numbers without a point, days without midnight, nothing for blanks."""
+    if cell is None or (pd.api.types.is_scalar(cell) and pd.isna(cell)):
+        return None
+    if isinstance(cell, datetime.datetime) and cell.time() == datetime.time():
+        cell = cell.date()
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return str(cell).strip().strip(INVISIBLE).strip() or None
