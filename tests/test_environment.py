@@ -115,7 +115,7 @@ def test_parameter_files_are_valid_and_explained(path):
 
 def test_the_four_parameter_files_are_there():
     names = {path.name for path in (ROOT / "params").glob("*.yaml")}
-    assert names >= {"default.yaml", "smoke.yaml", "paper.yaml", "my_cohort.example.yaml"}
+    assert names >= {"default.yaml", "smoke.yaml", "paper.yaml", "dicom.example.yaml", "images.example.yaml"}
 
 
 def test_default_study_is_the_one_of_the_article_by_patient_and_offline():

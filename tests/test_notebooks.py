@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MAX_LINES = 15
 ALLOWED_PACKAGES = {"helpers", "pandas", "IPython"} | set(sys.stdlib_module_names)
-WRITERS = ("write_table", "write_json", "new_array", "output")
+WRITERS = ("write_table", "write_json", "write_text", "new_array", "output")
 FORBIDDEN_NODES = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.Try, ast.TryStar, ast.While, ast.Global,
 )  # fmt: skip

@@ -20,6 +20,10 @@ def make_cohort(patients):
     return table.assign(sample_id=[f"S{value:04d}" for value in rng.permutation(len(table))])
 
 
+def named(samples):
+    return samples.rename(columns={"PatientID": "unit"})
+
+
 @st.composite
 def cohorts(draw):
     """At least six patients of each class, and some who show several."""
@@ -67,7 +71,7 @@ def test_folds_and_validation_are_stratified():
 
 def test_validation_takes_the_share_that_was_asked_for():
     samples = make_cohort([["A"]] * 7 + [["B"]] * 7 + [["A", "B"]] * 7)
-    chosen = draw_patients(samples.assign(unit=samples["PatientID"]), fraction=0.15, rng=np.random.default_rng(0))
+    chosen = draw_patients(named(samples), fraction=0.15, rng=np.random.default_rng(0))
     assert len(chosen) == len(set(chosen)) == 3  # 0.15 of 21 patients
     shown = samples[samples["PatientID"].isin(chosen)].groupby("PatientID")["label"].agg(lambda x: "".join(sorted(x)))
     assert sorted(shown) == ["A", "AB", "B"]
@@ -76,13 +80,15 @@ def test_validation_takes_the_share_that_was_asked_for():
 def test_a_kind_of_patient_is_never_used_up():
     samples = make_cohort([["A"]] * 3 + [["B"]] + [["C"]])
     for seed in range(20):
-        chosen = draw_patients(samples.assign(unit=samples["PatientID"]), fraction=0.49, rng=np.random.default_rng(seed))
+        chosen = draw_patients(
+            samples.assign(unit=samples["PatientID"]), fraction=0.49, rng=np.random.default_rng(seed)
+        )
         assert set(samples.loc[samples["PatientID"].isin(chosen), "label"]) == {"A"}
 
 
 def test_patients_who_cannot_be_spared_are_an_error():
+    samples = named(make_cohort([["A"], ["B"]]))
     with pytest.raises(SplitError, match="too few to set any apart"):
-        samples = make_cohort([["A"], ["B"]]).rename(columns={"PatientID": "unit"})
         draw_patients(samples, fraction=0.2, rng=np.random.default_rng(0))
 
 

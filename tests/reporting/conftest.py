@@ -49,7 +49,8 @@ def fabricated_metrics(
 ) -> dict:
     """metrics.json as notebook 04 writes it."""
     predictions = fabricated_predictions(list(dict(names)), n_patients=n_patients, signal=signal)
-    return evaluate(predictions, class_names=dict(names), normal_class=normal_class, n_bootstrap=200).to_json_dict()
+    found = evaluate(predictions, class_names=dict(names), normal_class=normal_class, n_bootstrap=200)
+    return found.to_json_dict() | {"external": {}}
 
 
 def fabricated_audit() -> dict:

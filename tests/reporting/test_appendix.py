@@ -19,9 +19,16 @@ from helpers.study import Study
 def test_every_parameter_is_listed_with_its_value(make_run):
     record = read_run(make_run(notebooks=0, training={"epochs": 77}))
     listed = {(group.title, row.name): row.value for group in parameter_groups(record) for row in group.rows}
-    expected = {(section, name) for section, values in record.study.model_dump().items() for name in values}
-    assert set(listed) == expected
+    sections = {name: values for name, values in record.study.model_dump().items() if name != "external"}
+    assert set(listed) == {(section, name) for section, values in sections.items() for name in values}
     assert listed["training", "epochs"] == "77"
+
+
+def test_external_cohorts_are_listed_by_what_is_their_own(make_run):
+    cohort = {"name": "far", "source": "images", "folder": "there", "mm_per_px": 0.5}
+    groups = {group.title: group.rows for group in parameter_groups(read_run(make_run(notebooks=0, external=[cohort])))}
+    listed = {row.name: row.value for row in groups["external cohort far"]}
+    assert listed == {"name": "far", "source": "images", "folder": "there", "mm_per_px": "0.5"}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,12 @@ def methods_of(folder) -> dict[str, str]:
         ("splits", {"n_folds": 7}, "Partition", "7-fold cross-validation by patient"),
         ("splits", {"validation_fraction": 0.2}, "Partition", "20 % of the training patients"),
         ("splits", {"split_method": "image_holdout", "test_images": 33}, "Partition", "holdout of 33 images"),
+        ("splits", {"n_repeats": 3}, "Partition", "every image is tested 3 times"),
+        ("splits", {"split_method": "patient_holdout", "test_fraction": 0.3}, "Partition", "holdout of 30 % of the pat"),
+        ("splits", {"split_method": "leave_one_site_out"}, "Partition", "One fold per value of `site`"),
+        ("splits", {"split_method": "temporal"}, "Partition", "The latest 20 % of the patients"),
+        ("splits", {"split_method": "predefined"}, "Partition", "The split was given with the labels."),
+        ("splits", {"merge_linked_patients": True}, "Partition", "share a study or an image were kept together"),
         ("preprocessing", {"spacing_mm": 0.4, "image_size": 200}, "Preprocessing", "0.4 mm per pixel and cut to 200 ×"),
         ("training", {"window_center": 40.0, "window_width": 400.0}, "Preprocessing", "centre 40 and width 400 HU"),
         (
@@ -66,3 +72,12 @@ def test_users_images_are_not_called_simulated(make_run):
     assert "simulated" not in methods["Cohort"]
     assert "Identifiers were replaced by keyed hashes." in methods["Cohort"]
     assert "8-bit images" in methods["Preprocessing"]
+
+
+def test_volumes_are_said_to_be_cut_and_external_cohorts_to_be_scored(make_run):
+    cohort = {"source": "verse", "labels": "labels.csv", "plane": "coronal", "n_planes": 3}
+    external = [{"name": "far", "source": "images", "folder": "there"}]
+    text = methods_of(make_run(notebooks=0, cohort=cohort, external=external))["Cohort"]
+    assert "coronal plane and its neighbours at 2 mm, as three channels," in text
+    assert "crush deformity is not a burst fracture" in text
+    assert "External cohorts (far) were audited and preprocessed in the same way and only scored." in text

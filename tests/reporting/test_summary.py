@@ -167,3 +167,27 @@ def test_incomplete_metrics_are_an_error_with_a_remedy(make_run, change_json):
     change_json(folder / "metrics.json", lambda metrics: metrics["overall"].pop("accuracy"))
     with pytest.raises(ReportError, match="'accuracy'.*run the study again"):
         summary_of(folder)
+
+
+class TestExternal:
+    def test_without_one_the_limits_say_so(self, make_run):
+        assert any(limit.startswith("No external test") for limit in summary_of(make_run(notebooks=0)).limits)
+
+    def test_with_one_its_numbers_stand_beside_the_answer(self, make_run, change_json):
+        number = {"ci_low": 0.5, "ci_high": 0.9, "note": None, "n_samples": 40, "n_patients": 12}
+        fracture = {
+            name: number | {"estimate": value}
+            for name, value in {"sensitivity": 0.61, "specificity": 0.72, "auroc": 0.83}.items()
+        }
+        found = {"n_samples": 40, "n_patients": 12, "fracture_vs_normal": fracture, "by_class": None}
+        alone = {"n_samples": 3, "n_patients": 1, "fracture_vs_normal": None, "by_class": None}
+        folder = make_run(notebooks=0)
+        change_json(folder / "metrics.json", lambda metrics: metrics.update(external={"far": found, "tiny": alone}))
+        summary = summary_of(folder)
+        (sentence,) = (text for text in summary.reading if "far" in text)
+        assert sentence == (
+            "External test on far, 40 images of 12 patients: fracture against normal with sensitivity 61.0 % "
+            "(50.0–90.0 %), specificity 72.0 % (50.0–90.0 %), AUROC 0.83 (0.50–0.90)."
+        )
+        assert any("tiny, 3 images of 1 patient: one class only" in text for text in summary.reading)
+        assert not any(limit.startswith("No external test") for limit in summary.limits)

@@ -9,20 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import find_objects, grey_opening, label
+from scipy.ndimage import find_objects, label
 
-# In shares of the image's range: the step from print to what lies beside it, two pixels on to pass a smoothed edge.
-MIN_STEP = 0.35
-STEP_PX = 2
-MIN_STEPS = 24  # three letters have more steps than that; most CT images have none and are done with here
+# Print is brighter than what lies beside it by this share of the image's range: where the contrast is low, a row must
+# be longer to be believed. The second number is the least count of glyphs in a row.
+LEVELS = ((0.30, 4), (0.20, 5))
+LEAST_STEP = min(step for step, _ in LEVELS)
+STEP_PX = 2  # a step is taken over two pixels, to pass a smoothed edge
+MIN_STEPS = 24  # three letters have more steps than that; many CT images have fewer and are done with here
 STROKE_PX = 7  # a stroke of print is thinner; what is wider in both directions is not print
+WINDOW_STEPS = (1, 2, 3)  # the extreme of 7 neighbours is that of 2, then of those 2 on, then of those 3 on
 MIN_HEIGHT_PX, MAX_HEIGHT_PX = 5, 48
-MIN_GLYPHS = 4
 MAX_WIDTH = 1.6  # of a glyph, in its heights
 MAX_GAP = 0.8  # between glyphs of one row, in heights
 MAX_HEIGHT_RATIO = 1.8  # a capital and a small letter
 MAX_OFFSET = 0.4  # of the middle of a glyph from its neighbour's, in heights
 MARGIN_PX = 8
+GREYS = 255
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Glyph:
 
 
 def count_glyphs(pixels: np.ndarray) -> int:
-    """How many glyphs stand in rows of at least `MIN_GLYPHS`, as letters of print do.
+    """How many glyphs stand in rows, as letters of print do.
 
     Parameters
     ----------
@@ -54,28 +57,42 @@ def count_glyphs(pixels: np.ndarray) -> int:
         (Rows, Columns) or (3, Rows, Columns), of which the middle plane is looked at; HU or grey values.
     """
     plane = pixels if pixels.ndim == 2 else pixels[len(pixels) // 2]
-    low, high = plane.min(), plane.max()
+    low, high = float(plane.min()), float(plane.max())
     if low == high:
         return 0
-    found = _place_of_steps(plane, least=MIN_STEP * (float(high) - float(low)))
+    grey = ((plane - np.float32(low)) * np.float32(GREYS / (high - low))).astype(np.uint8)
+    found = _place_of_steps(grey)
     if found is None:
         return 0
-    part = plane[found].astype(np.float32)
-    bright = part - grey_opening(part, size=(STROKE_PX, STROKE_PX)) > MIN_STEP * (float(high) - float(low))
-    return sum(len(row) for row in text_rows(_glyphs(bright)))
+    part = grey[found]
+    relief = part - _opened(part)
+    return max(sum(map(len, text_rows(_glyphs(relief > step * GREYS), least=least))) for step, least in LEVELS)
 
 
-def _place_of_steps(plane: np.ndarray, *, least: float) -> tuple[slice, slice] | None:
+def _place_of_steps(grey: np.ndarray) -> tuple[slice, slice] | None:
     """The part of the image around all sharp upward steps; None where there are too few for print."""
-    wide = plane if plane.dtype == np.float32 else plane.astype(np.int16)
-    steps = np.flatnonzero(wide[:, STEP_PX:] - wide[:, :-STEP_PX] > least)
+    least = np.uint8(LEAST_STEP * GREYS)
+    steps = np.flatnonzero(np.maximum(grey[:, STEP_PX:], least) - least > grey[:, :-STEP_PX])
     if len(steps) < MIN_STEPS:
         return None
-    rows, columns = np.divmod(steps, wide.shape[1] - STEP_PX)
+    rows, columns = np.divmod(steps, grey.shape[1] - STEP_PX)
     return (
         slice(max(0, rows.min() - MARGIN_PX), rows.max() + MARGIN_PX + 1),
         slice(max(0, columns.min() - MARGIN_PX), columns.max() + MAX_HEIGHT_PX + 1),
     )
+
+
+def _opened(grey: np.ndarray) -> np.ndarray:
+    """Grey opening by a square of `STROKE_PX`: bright structures thinner than that vanish.
+
+    Twenty times as fast on uint8 as `scipy.ndimage.grey_opening`, to which the test holds it equal.
+    """
+    padded = np.pad(grey, STROKE_PX - 1, mode="edge")
+    for extreme in (np.minimum, np.maximum):
+        for step in WINDOW_STEPS:
+            padded = extreme(padded[step:], padded[:-step])
+            padded = extreme(padded[:, step:], padded[:, :-step])
+    return padded
 
 
 def _glyphs(bright: np.ndarray) -> list[Glyph]:
@@ -90,8 +107,8 @@ def _glyphs(bright: np.ndarray) -> list[Glyph]:
     return sorted(sized, key=lambda glyph: (glyph.left, glyph.top))
 
 
-def text_rows(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
-    """Rows of at least `MIN_GLYPHS` glyphs, each beside the one before it; `glyphs` run from left to right."""
+def text_rows(glyphs: Sequence[Glyph], *, least: int) -> list[list[Glyph]]:
+    """Rows of at least `least` glyphs, each beside the one before it; `glyphs` run from left to right."""
     rows: list[list[Glyph]] = []
     for glyph in glyphs:
         row = next((row for row in rows if _follows(glyph, row[-1])), None)
@@ -99,7 +116,7 @@ def text_rows(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
             rows.append([glyph])
         else:
             row.append(glyph)
-    return [row for row in rows if len(row) >= MIN_GLYPHS]
+    return [row for row in rows if len(row) >= least]
 
 
 def _follows(glyph: Glyph, last: Glyph) -> bool:

@@ -1,7 +1,7 @@
 """External cohorts: read and audited like the study's own, never divided, never trained on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 import pandas as pd
@@ -43,11 +43,18 @@ def read_external(
     """
     found = []
     for params in cohorts:
-        cohort = read_cohort(params, report=report)
+        cohort = _with_own_patients(read_cohort(params, report=report), params)
         audit = audit_cohort(cohort, cohort_params=params)
         audit["verdicts"] = {"overlap": check_overlap(cohort, development).to_json_dict()} | audit["verdicts"]
         found.append(AuditedCohort(params.name, cohort, audit))
     return tuple(found)
+
+
+def _with_own_patients(cohort: Cohort, params: ExternalCohort) -> Cohort:
+    """Simulated patients of two cohorts have the same numbers without being the same person."""
+    if params.source != "phantom":
+        return cohort
+    return replace(cohort, table=cohort.table.assign(PatientID=params.name + "-" + cohort.table["PatientID"]))
 
 
 def stacked(audited: Sequence[AuditedCohort], *, exclusions: bool = False) -> pd.DataFrame:

@@ -28,8 +28,11 @@ MAX_COLOURED_FRACTION = 0.02
 GREY_STEPS = 255
 # EXIF tags, PNG texts and JPEG comments that people fill in, and the place where a photograph was taken.
 TELLING_TAGS = frozenset(
-    "Artist Author CameraOwnerName Comment Description DocumentName GPSInfo ImageDescription Title UserComment "
-    "XPAuthor XPComment XPSubject XPTitle comment".split()
+    {
+        *("Artist", "CameraOwnerName", "DocumentName", "GPSInfo", "ImageDescription", "UserComment"),
+        *("XPAuthor", "XPComment", "XPSubject", "XPTitle"),
+        *("Author", "Comment", "Description", "Title", "comment"),
+    }
 )
 
 

@@ -44,7 +44,7 @@ def measure(picture: Picture) -> Measures:
     small = thumbnail(picture.pixels)
     columns = {
         "pixel_sha256": picture.sha256,
-        "perceptual_hash": f"{perceptual_hash(small):016x}",
+        "perceptual_hash": f"{int(perceptual_hash(small)):016x}",
         "text_glyphs": count_glyphs(picture.pixels),
     }
     return Measures(small, columns | pixel_facts(picture.pixels, is_hu=picture.bits == HU_BITS))
@@ -65,7 +65,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return np.rint(np.clip((small - low) / (high - low), 0, 1) * 255).astype(np.uint8)
 
 
-def perceptual_hash(small: np.ndarray) -> int:
+def perceptual_hash(small: np.ndarray) -> np.ndarray:
     """64 bits that say which of the lowest spatial frequencies of a thumbnail are stronger than their median.
 
     Pictures that look alike differ in few bits: the discrete cosine transform (DCT-II) sorts the coarse from the fine,
@@ -74,8 +74,13 @@ def perceptual_hash(small: np.ndarray) -> int:
     Parameters
     ----------
     small
-        (32, 32) thumbnail.
+        (..., 32, 32) thumbnails.
+
+    Returns
+    -------
+    (...) uint64.
     """
-    coarse = dctn(small.astype(np.float32), norm="ortho")[:HASH_SIDE, :HASH_SIDE].ravel()
-    bits = coarse > np.median(coarse[1:])  # the first one is the mean brightness
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+    frequencies = dctn(small.astype(np.float32), axes=(-2, -1), norm="ortho")[..., :HASH_SIDE, :HASH_SIDE]
+    coarse = frequencies.reshape(*small.shape[:-2], HASH_SIDE**2)
+    bits = coarse > np.median(coarse[..., 1:], axis=-1, keepdims=True)  # the first one is the mean brightness
+    return np.packbits(bits, axis=-1).view(">u8")[..., 0].astype(np.uint64)

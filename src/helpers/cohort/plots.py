@@ -130,8 +130,8 @@ def flow_diagram(flow: list[dict]) -> Figure:
     # A step needs room for its own two lines, and above it for the reasons that lead to it.
     heights = [STEP_LINES + max(0, len(reasons) - STEP_LINES + 1) for reasons in lines]
     bottoms = np.cumsum(heights)
-    figure, axis = plt.subplots(figsize=(8, FLOW_LINE_INCH * (bottoms[-1] + 1) + 0.4))
-    axis.set(xlim=(0, 1), ylim=(bottoms[-1] + 0.5, 0))
+    figure, axis = plt.subplots(figsize=(8, FLOW_LINE_INCH * bottoms[-1] + 0.4))
+    axis.set(xlim=(0, 1), ylim=(bottoms[-1] + 0.3, bottoms[0] - STEP_LINES / 2 - 0.6))
     axis.set_axis_off()
     for place, (step, reasons, bottom) in enumerate(zip(flow, lines, bottoms, strict=True)):
         top = bottom - STEP_LINES / 2 - 0.3

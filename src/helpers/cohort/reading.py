@@ -14,40 +14,18 @@ import numpy as np
 import pandas as pd
 
 from helpers.cohort.accounting import flow_step, unnamed_files
-from helpers.cohort.decoding import DecodedPicture, decode_all
-from helpers.cohort.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS
+from helpers.cohort.decoding import decode_all
 from helpers.cohort.exclusions import CohortError, Exclusion, NotUsable, Reason, exclusions_table
 from helpers.cohort.identity import KEY_FILE, Pseudonyms, load_or_create_key
-from helpers.cohort.labels import Box, Entry
+from helpers.cohort.labels import Entry
 from helpers.cohort.picture import HU_BITS, View
+from helpers.cohort.sample_table import sample_table
+from helpers.cohort.samples import Sample, make_sample, view_of
 from helpers.cohort.sources import Report, Source, open_source
 from helpers.study import CohortParams, ExternalCohort
 from helpers.study.paths import project_file, short_path
 
 log = logging.getLogger(__name__)
-
-Sample = dict[str, Any]
-
-PIXEL_EDGE = 0.5  # pixel centres have whole coordinates, so that an image begins at -0.5
-
-# Absolute dates point to a person; the order of studies, which a temporal split needs, does not.
-DATE_COLUMN, DAY_COLUMN = "StudyDate", "study_day"
-CENTER_COLUMNS = ("center_1", "center_2", "center_3")
-VIEW_COLUMNS = ("slice_index", "rescale_intercept", *CENTER_COLUMNS, "center_unit", "series")
-TEXT_COLUMNS = (
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "level",
-    *(keyword for keyword in TEXT_KEYWORDS if keyword != DATE_COLUMN),
-    "PatientOrientation",
-    "identifying_attributes",
-    "center_unit",
-    "series",
-    "site",
-    "split",
-    "grade",
-)
-NUMBER_COLUMNS = (*NUMBER_KEYWORDS, "rescale_intercept", *CENTER_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -114,7 +92,7 @@ def read_cohort(params: CohortParams, *, report: Optional[Report] = None) -> Coh
         flow_step("readable CT images", rows=_used(decoded.samples), files=left, excluded=decoded.exclusions),
         flow_step("samples used", rows=_used(samples), files=left, excluded=mixed),
     )
-    table = _cohort_table(samples, _pseudonyms(params))
+    table = sample_table(samples, _pseudonyms(params))
     return Cohort(table, exclusions, flow, source, readings=labelled.readings, thumbnails=decoded.thumbnails)
 
 
@@ -155,31 +133,6 @@ def load_pixels(row: Mapping[str, Any], *, source: Source) -> np.ndarray:
     return picture.pixels
 
 
-def view_of(row: Mapping[str, Any]) -> View:
-    """The view that a row of the cohort table was read from."""
-    known = {column: None if pd.isna(row[column]) else row[column] for column in VIEW_COLUMNS}
-    center = tuple(known[column] for column in CENTER_COLUMNS)
-    return View(
-        row["source"],
-        slice_index=None if known["slice_index"] is None else int(known["slice_index"]),
-        rescale_intercept=known["rescale_intercept"],
-        center=None if center[0] is None else center,
-        center_unit=known["center_unit"],
-        series=known["series"],
-    )
-
-
-def _view_columns(view: View) -> Sample:
-    return {
-        "source": view.source,
-        "slice_index": view.slice_index,
-        "rescale_intercept": view.rescale_intercept,
-        **dict(zip(CENTER_COLUMNS, view.center or (None, None, None), strict=True)),
-        "center_unit": view.center_unit,
-        "series": view.series,
-    }
-
-
 @dataclass(frozen=True)
 class Decoded:
     """Samples and exclusions of all pictures, and the thumbnail of each picture by its hash."""
@@ -206,7 +159,7 @@ def _read_samples(
             same = []
         for entry in same:
             try:
-                samples.append(picture.columns | _sample(entry, picture, source=source, params=params))
+                samples.append(picture.columns | make_sample(entry, picture, source=source, params=params))
                 thumbnails[picture.columns["pixel_sha256"]] = picture.thumbnail
             except NotUsable as finding:
                 exclusions.append(_exclusion(entry, finding))
@@ -217,68 +170,6 @@ def _read_samples(
 
 def _exclusion(entry: Entry, finding: NotUsable) -> Exclusion:
     return Exclusion(entry.view.source, finding.reason, f"row {entry.line}: {finding.detail}")
-
-
-def _sample(entry: Entry, decoded: DecodedPicture, *, source: Source, params: CohortParams) -> Sample:
-    """What is a sample's own; raises `NotUsable` if patient or scale are unknown or the box lies outside."""
-    patient = entry.patient or decoded.columns.get("PatientID")
-    if patient is None:
-        raise NotUsable(Reason.MISSING_PATIENT, "PatientID is neither in the labels table nor in the file")
-    (row_mm, column_mm), origin = _spacing(entry, decoded, mm_per_px=params.mm_per_px, reason=source.no_spacing)
-    center_row, center_column = _center(entry, decoded)
-    return {
-        **entry.facts,
-        "key": entry.key,
-        "PatientID": patient,
-        **_view_columns(entry.view),
-        "label": entry.label,
-        "level": entry.level,
-        "has_box": entry.box is not None,
-        "center_row_px": center_row,
-        "center_col_px": center_column,
-        "row_spacing_mm": row_mm,
-        "column_spacing_mm": column_mm,
-        "spacing_from": origin,
-    }
-
-
-def _center(entry: Entry, decoded: DecodedPicture) -> tuple[float, float]:
-    """(row, column) of the sample: of its box, else where its centre in space lies, else of the image."""
-    rows, columns = decoded.shape
-    if entry.box is not None:
-        _check_box(entry.box, decoded.shape)
-        x0, y0, x1, y1 = entry.box
-        return (y0 + y1) / 2, (x0 + x1) / 2
-    if decoded.center_px is None:
-        return (rows - 1) / 2, (columns - 1) / 2
-    row, column = decoded.center_px
-    if not (-PIXEL_EDGE <= row <= rows - PIXEL_EDGE and -PIXEL_EDGE <= column <= columns - PIXEL_EDGE):
-        detail = f"centre at row {row:.0f}, column {column:.0f} of an image of {rows} x {columns} pixels"
-        raise NotUsable(Reason.CENTER_OUTSIDE_VOLUME, detail)
-    return decoded.center_px
-
-
-def _spacing(
-    entry: Entry, picture: DecodedPicture, *, mm_per_px: Optional[float], reason: Reason
-) -> tuple[tuple[float, float], str]:
-    """(row, column) spacing in mm and where it comes from: the file, else the table, else the parameters."""
-    if picture.spacing_mm is not None:
-        return picture.spacing_mm, "file"
-    if entry.mm_per_px is not None:
-        return (entry.mm_per_px, entry.mm_per_px), "table"
-    if mm_per_px is not None:
-        return (mm_per_px, mm_per_px), "parameter"
-    raise NotUsable(reason, "neither the file, nor the labels table, nor the parameters give a pixel size")
-
-
-def _check_box(box: Optional[Box], shape: tuple[int, int]) -> None:
-    if box is None:
-        return
-    x0, y0, x1, y1 = box
-    # Many tools write one past the last pixel for x1 and y1: accept it.
-    if min(x0, y0) < -PIXEL_EDGE or x1 > shape[1] or y1 > shape[0]:
-        detail = f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} in an image of {shape[1]} x {shape[0]} pixels"
-        raise NotUsable(Reason.BOX_OUTSIDE_IMAGE, detail)
 
 
 def _one_unit(samples: Sequence[Sample]) -> tuple[list[Sample], list[Exclusion]]:
@@ -311,28 +202,3 @@ def _check_classes(samples: Sequence[Sample], *, exclusions: pd.DataFrame, param
 def _pseudonyms(params: CohortParams) -> Pseudonyms:
     wanted = params.pseudonymise and params.source != "phantom"
     return Pseudonyms(load_or_create_key(project_file(KEY_FILE)) if wanted else None)
-
-
-def _cohort_table(samples: Sequence[Sample], pseudonyms: Pseudonyms) -> pd.DataFrame:
-    """One row per sample without an identifier, sorted by sample_id."""
-    table = pd.DataFrame(samples)
-    names = [pseudonyms.sample(*key) for key in table.pop("key")]
-    table.insert(0, "sample_id", names)
-    table["PatientID"] = table["PatientID"].map(pseudonyms.patient)
-    table[DAY_COLUMN] = _days(table.pop(DATE_COLUMN) if DATE_COLUMN in table else pd.Series(None, index=table.index))
-    for column in TEXT_COLUMNS:
-        values = table.get(column, pd.Series(None, index=table.index, dtype=object))
-        table[column] = values.astype("str")
-    for column in ("StudyInstanceUID", "SeriesInstanceUID"):
-        table[column] = table[column].map(pseudonyms.uid, na_action="ignore").astype("str")
-    for column in NUMBER_COLUMNS:
-        table[column] = pd.to_numeric(table.get(column, pd.Series(np.nan, index=table.index))).astype("float64")
-    table["slice_index"] = table["slice_index"].astype("Int64")
-    table = table.drop(columns=["RescaleSlope", "RescaleIntercept"], errors="ignore")
-    return table.sort_values("sample_id", ignore_index=True)
-
-
-def _days(dates: pd.Series) -> pd.Series:
-    """Days since the earliest study of the cohort; dates as DICOM (20240131) or ISO (2024-01-31) write them."""
-    parsed = pd.to_datetime(dates.astype("str").str.replace("-", ""), format="%Y%m%d", errors="coerce")
-    return (parsed - parsed.min()).dt.days.astype("float64")

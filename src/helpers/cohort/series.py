@@ -18,7 +18,7 @@ from scipy import ndimage
 from helpers.cohort.deidentification import held_attributes
 from helpers.cohort.dicom import header, open_ct
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
-from helpers.cohort.headers import SliceHeader, scan_headers
+from helpers.cohort.headers import SliceHeader, normal, scan_headers
 from helpers.cohort.hounsfield import AIR_HU, hounsfield
 from helpers.cohort.multiframe import frame_headers, frame_pixels, promote
 from helpers.cohort.picture import Picture, View
@@ -209,14 +209,10 @@ def _volume(planes: list[np.ndarray], stack: Stack) -> Volume:
         origin = (
             origin + along_column * start_px[0] * first.spacing_mm[0] + along_row * start_px[1] * first.spacing_mm[1]
         )
-    return Volume.from_attributes(
-        array=array,
-        image_position=origin.tolist(),
-        image_orientation=first.orientation,
-        pixel_spacing=first.spacing_mm,
-        spacing_between_slices=stack.step_mm,
-        coordinate_system="PATIENT",
-    )
+    affine = stack.affine()
+    affine[:3, 0] = normal(first.orientation) * stack.step_mm
+    affine[:3, 3] = origin
+    return Volume(array, affine, coordinate_system="PATIENT")
 
 
 def straightened(array: np.ndarray, *, slide_px: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

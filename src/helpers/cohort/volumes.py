@@ -19,6 +19,9 @@ AXES = {"sagittal": "LFP", "coronal": "PFL", "axial": "HPL"}
 # DICOM PatientOrientation of such a plane: where its rows run, then where its columns run.
 ORIENTATIONS = {name: f"{axes[2]}\\{axes[1]}" for name, axes in AXES.items()}
 
+# Cobb angles of the spine itself reach this; beyond it a plane along the volume's axes shows another view of the body.
+MAX_OBLIQUITY_DEG = 20.0
+
 
 @dataclass(frozen=True)
 class PlaneImage:
@@ -34,12 +37,15 @@ class PlaneImage:
         (row, column) of the view's centre, if it has one.
     orientation
         As DICOM PatientOrientation says it, for example `P\\F`.
+    obliquity_deg
+        By how much the volume is turned against the axes of the body, as `obliquity_deg` measures it.
     """
 
     pixels: np.ndarray
     spacing_mm: tuple[float, float]
     center_px: Optional[tuple[float, float]]
     orientation: str
+    obliquity_deg: float = 0.0
 
 
 def cut_plane(volume: Volume, view: View, *, params: CohortParams) -> PlaneImage:
@@ -57,23 +63,45 @@ def cut_plane(volume: Volume, view: View, *, params: CohortParams) -> PlaneImage
     Raises
     ------
     NotUsable
-        If the plane, or one of its neighbours, lies outside the volume.
+        If the volume stands too obliquely for any of its planes to be sagittal, coronal or axial, or the plane, or
+        one of its neighbours, lies outside it.
     """
     turned = volume.to_patient_orientation(AXES[params.plane])
+    angle_deg = obliquity_deg(turned)
+    if angle_deg > MAX_OBLIQUITY_DEG:
+        detail = f"the volume is turned by {angle_deg:.0f} degrees against the body"
+        raise NotUsable(Reason.OBLIQUE_VOLUME, f"{detail}; up to {MAX_OBLIQUITY_DEG:g} are accepted")
     center = None if view.center is None else _center_index(volume, view, turned=turned)
     plane = _plane_index(turned, view, center=center)
     planes = [plane] if params.n_planes == 1 else _neighbours(turned, plane, distance_mm=params.plane_distance_mm)
-    for index in planes:
-        if not 0 <= index < turned.spatial_shape[0]:
-            detail = f"{params.plane} plane {index}, planes are 0 to {turned.spatial_shape[0] - 1}"
-            raise NotUsable(Reason.PLANE_OUTSIDE_VOLUME, detail)
+    _check_inside(planes, turned, view=view, plane=params.plane)
     pixels = np.ascontiguousarray(turned.array[planes], dtype=np.float32)
     return PlaneImage(
         pixels=pixels[0] if params.n_planes == 1 else pixels,
         spacing_mm=(float(turned.spacing[1]), float(turned.spacing[2])),
         center_px=None if center is None else (float(center[1]), float(center[2])),
         orientation=ORIENTATIONS[params.plane],
+        obliquity_deg=angle_deg,
     )
+
+
+def obliquity_deg(volume: Volume) -> float:
+    """Largest angle between an axis of the volume and the axis of the body that is nearest to it.
+
+    Planes are cut along the volume's own axes, without interpolation: the picture is tilted by up to this angle.
+    """
+    cosines = np.abs(volume.direction).max(axis=0)
+    return float(np.degrees(np.arccos(np.clip(cosines, 0, 1))).max())
+
+
+def _check_inside(planes: list[int], turned: Volume, *, view: View, plane: str) -> None:
+    count = turned.spatial_shape[0]
+    if all(0 <= index < count for index in planes):
+        return
+    detail = f"{plane} plane {', '.join(map(str, planes))}, planes are 0 to {count - 1}"
+    if view.center is not None and view.slice_index is None:
+        raise NotUsable(Reason.CENTER_OUTSIDE_VOLUME, f"centre {view.center} in {view.center_unit}: {detail}")
+    raise NotUsable(Reason.PLANE_OUTSIDE_VOLUME, detail)
 
 
 def _center_index(volume: Volume, view: View, *, turned: Volume) -> np.ndarray:

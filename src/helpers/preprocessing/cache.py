@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.cohort import Source, load_pixels
-from helpers.cohort.reading import VIEW_COLUMNS
+from helpers.cohort.samples import VIEW_COLUMNS
 from helpers.preprocessing.geometry import Field, cut_field
 from helpers.study import PreprocessingParams, Run
 

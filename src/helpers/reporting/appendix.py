@@ -29,9 +29,15 @@ class Group:
 
 
 def parameter_groups(record: RunRecord) -> tuple[Group, ...]:
-    """Every parameter of the run, by section, with what it means."""
+    """Every parameter of the run, by section, with what it means; of external cohorts what differs from the default."""
     study = record.study
-    return tuple(Group(name, tuple(_parameters(getattr(study, name)))) for name in type(study).model_fields)
+    sections = {name: getattr(study, name) for name in type(study).model_fields if name != "external"}
+    groups = [Group(name, tuple(_parameters(section))) for name, section in sections.items()]
+    for cohort in study.external.external:
+        default = {name: field.default for name, field in type(cohort).model_fields.items()}
+        rows = tuple(row for row in _parameters(cohort) if getattr(cohort, row.name) != default[row.name])
+        groups.append(Group(f"external cohort {cohort.name}", rows))
+    return tuple(groups)
 
 
 def _parameters(section: Section) -> Iterator[Row]:

@@ -172,11 +172,17 @@ def _external_in_words(name: str, found: Mapping[str, Any]) -> str:
         return (
             f"{basis}: fracture against normal with sensitivity {percent_with_interval(fracture['sensitivity'])}, "
             f"specificity {percent_with_interval(fracture['specificity'])}, "
-            f"AUROC {percent_with_interval(fracture['auroc'])}."
+            f"AUROC {_number_with_interval(fracture['auroc'])}."
         )
     if by_class := found["by_class"]:
         return f"{basis}: accuracy {percent_with_interval(by_class['overall']['accuracy'])}."
     return f"{basis}: one class only, so nothing can be measured."
+
+
+def _number_with_interval(metric: Mapping[str, Any]) -> str:
+    if metric["estimate"] is None or metric["ci_low"] is None:
+        return percent_with_interval(metric)
+    return f"{metric['estimate']:.2f} ({metric['ci_low']:.2f}–{metric['ci_high']:.2f})"
 
 
 def _interval_in_words(accuracy: Mapping[str, Any]) -> str:

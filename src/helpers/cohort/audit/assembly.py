@@ -6,7 +6,18 @@ from typing import Any, Optional
 
 import pandas as pd
 
-from helpers.cohort.audit import composition, duplicates, identity, leakage, origin, pixels, privacy
+from helpers.cohort.audit import (
+    agreement,
+    composition,
+    confounds,
+    duplicates,
+    identity,
+    leakage,
+    origin,
+    pixels,
+    privacy,
+    table_one,
+)
 from helpers.cohort.audit.verdicts import AuditContext, Verdict
 from helpers.cohort.reading import Cohort
 from helpers.study import CohortParams, SplitParams
@@ -22,12 +33,27 @@ CHECKS: dict[str, Callable[[AuditContext], Verdict]] = {
     "class_balance": composition.check_class_balance,
     "classes_per_split": composition.check_classes_per_split,
     "privacy": privacy.check_privacy,
+    "confounds": confounds.check_confounds,
+    "demographics": confounds.check_demographics,
+    "agreement": agreement.check_agreement,
+    "hounsfield": pixels.check_hounsfield,
+    "saturation": pixels.check_saturation,
+    "blank_images": pixels.check_blank_images,
+    "padding": pixels.check_padding,
     "pixel_size": pixels.check_pixel_size,
+    "geometry": pixels.check_geometry,
     "orientation": pixels.check_orientation,
+    "photometric": pixels.check_photometric,
     "graphics": pixels.check_graphics,
 }
-TABLES: dict[str, Callable[[AuditContext], pd.DataFrame]] = {}
-NEED_SPLITS = ("leakage", "classes_per_split")
+TABLES: dict[str, Callable[[AuditContext], pd.DataFrame]] = {
+    "table_one_by_class": table_one.table_one_by_class,
+    "table_one_by_split": table_one.table_one_by_split,
+    "confounds": confounds.confound_table,
+    "metadata_model": confounds.metadata_table,
+    "agreement": agreement.agreement_table,
+}
+NEED_SPLITS = ("leakage", "classes_per_split", "table_one_by_split")
 
 
 def audit_cohort(
@@ -55,12 +81,12 @@ def audit_cohort(
     ``leakage`` (what each pair of splits shares, fold by fold) and ``split_method``.
     """
     context = AuditContext(cohort, cohort_params, splits, split_params)
-    names = [name for name in CHECKS if splits is not None or name not in NEED_SPLITS]
-    verdicts = {name: CHECKS[name](context) for name in names}
+    left_out = () if splits is not None else NEED_SPLITS
+    verdicts = {name: check(context) for name, check in CHECKS.items() if name not in left_out}
     audit = {
         "verdicts": {name: asdict(found) | {"examples": list(found.examples)} for name, found in verdicts.items()},
         "flow": [dict(step) for step in cohort.flow],
-        "tables": {name: make(context).to_dict("records") for name, make in TABLES.items()},
+        "tables": {name: _records(make(context)) for name, make in TABLES.items() if name not in left_out},
         "simulated": context.simulated,
     }
     if splits is None:
@@ -70,6 +96,12 @@ def audit_cohort(
         "leakage": leakage.leakage_matrix(context.placed).to_dict("records"),
         "split_method": split_params.split_method,
     }
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON holds them: None for what is missing."""
+    cells = table.astype(object)
+    return cells.where(cells.notna(), None).to_dict("records")
 
 
 def verdict_table(audit: dict[str, Any]) -> pd.DataFrame:

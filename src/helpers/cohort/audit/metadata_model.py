@@ -17,7 +17,7 @@ from helpers.cohort.audit.patients import is_numeric
 
 FOLDS = 5
 MIN_PATIENTS_PER_CLASS = 2 * FOLDS
-TREES = 100
+TREES = 60
 LEAF_PATIENTS = 5
 RESAMPLES = 1000
 INTERVAL_PERCENT = (2.5, 97.5)

@@ -1,21 +1,34 @@
-"""A tree of DICOM files at any depth; a row of the labels table names one image file, or a folder with one series."""
+"""A tree of DICOM files at any depth, zip archives included; a row names a file, a series' folder, or a UID."""
 
-from dataclasses import dataclass
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Optional
 
-from helpers.cohort.dicom import has_dicom_preamble, read_ct
-from helpers.cohort.exclusions import Reason
+import numpy as np
+from pydicom.dataset import Dataset
+
+from helpers.cohort.dicom import HEAD_BYTES, ct_picture, frame_count, is_dicom_head, open_ct
+from helpers.cohort.exclusions import NotUsable, Reason, refusing
+from helpers.cohort.headers import SliceHeader, is_index, normal, read_header, scan_headers, slice_header
 from helpers.cohort.labels import Labelled, labelled_table
+from helpers.cohort.multiframe import promote
 from helpers.cohort.picture import Picture, View
-from helpers.cohort.series import read_series
-from helpers.cohort.storage import list_files
+from helpers.cohort.series import folder_headers, read_frames, read_series
+from helpers.cohort.stack import arrange
+from helpers.cohort.storage import ZIP_SUFFIX, Storage
 from helpers.study import CohortParams
+
+FILE_COLUMNS = ("file", "SOPInstanceUID", "SeriesInstanceUID")
+# A single image shows a vertebra whose centre lies about as far off its plane as vertebrae are wide, not further.
+REACH_MM = 40.0
 
 
 @dataclass(frozen=True)
 class DicomTree:
-    """DICOM files at any depth; a row names one image file, or a folder that holds one series."""
+    """DICOM files at any depth; a row names one image file, a folder that holds a series, or a UID of either."""
 
     no_spacing: ClassVar[Reason] = Reason.MISSING_PIXEL_SPACING
     folder: Path
@@ -23,25 +36,152 @@ class DicomTree:
     params: CohortParams
     notes: tuple[Path, ...] = ()
 
+    def __reduce__(self) -> tuple:
+        """Only the fields travel to worker processes, not what was found out since."""
+        return type(self), (self.folder, self.labels, self.params, self.notes)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """The folder, with archives opened."""
+        return Storage(self.folder)
+
     def files(self) -> list[str]:
-        """Every file but the labels table and the notes."""
-        return list_files(self.folder, without=(self.labels, *self.notes))
+        """Every file but the labels table and the notes; members of zip archives are files."""
+        return self.storage.files(without=(self.labels, *self.notes))
 
     def labelled(self) -> Labelled:
-        """Read the labels table."""
-        return labelled_table(self.labels, needed=("file", "label"), params=self.params, exists=self._exists)
+        """Read the labels table; a row without a file is found by its SOPInstanceUID or SeriesInstanceUID."""
+        return self._labelled
+
+    @cached_property
+    def _labelled(self) -> Labelled:
+        needed = (FILE_COLUMNS, "label")
+        return labelled_table(
+            self.labels, needed=needed, params=self.params, exists=self.storage.exists, locate=self._locate
+        )
 
     def read(self, view: View) -> Picture:
-        """Read one CT image as stored, or a plane of a series."""
-        path = self.folder / view.source
-        return read_series(path, view=view, params=self.params) if path.is_dir() else read_ct(path)
+        """Read one CT image as stored, or a plane of a series or of a multi-frame image."""
+        if self.storage.is_folder(view.source):
+            return read_series(self.storage, view, params=self.params)
+        if _asks_for_volume(view, self.params) and self._frames(view.source) > 1:
+            return read_frames(self.storage, view, params=self.params)
+        with refusing(Reason.UNREADABLE_DICOM, name=view.source):
+            dataset = open_ct(self.storage.read(view.source), name=view.source)
+            if "PerFrameFunctionalGroupsSequence" in dataset:
+                promote(dataset)
+            if frame_count(dataset) > 1:
+                return read_frames(self.storage, view, params=self.params)
+            return _single(dataset, view, params=self.params)
 
     def unnamed(self, file: str) -> Reason:
-        """Tell files that are no DICOM, or not even readable, from DICOM files without a label."""
+        """Tell what no row names: no DICOM, not readable, an index, or in order but without a label.
+
+        A file in the folder of a named series is told as what sets it apart from the slices; slices of the series count
+        as files without a label of their own.
+        """
+        if (finding := self.storage.finding(file)) is not None:
+            return finding.reason
+        if is_index(file):
+            return Reason.INDEX_FILE
         try:
-            return Reason.UNLABELLED_FILE if has_dicom_preamble(self.folder / file) else Reason.NOT_DICOM
+            with self.storage.open(file) as stream:
+                if not is_dicom_head(stream.read(HEAD_BYTES)):
+                    return _closed_archive(file)
+        except NotUsable as finding:
+            return finding.reason
         except OSError:
             return Reason.UNREADABLE_DICOM
+        return self._aside.get(file, Reason.UNLABELLED_FILE)
 
-    def _exists(self, name: str) -> bool:
-        return (self.folder / name).exists()
+    @cached_property
+    def _aside(self) -> Mapping[str, Reason]:
+        """Files in the folders of named series that are not slices of them, as far as their headers tell."""
+        chosen: dict[str, set[Optional[str]]] = {}
+        for entry in self.labelled().entries:
+            if self.storage.is_folder(entry.view.source):
+                chosen.setdefault(entry.view.source, set()).add(entry.view.series)
+        return {
+            file: reason
+            for folder, series in chosen.items()
+            for file, reason in self._aside_in(folder, series=series).items()
+        }
+
+    def _aside_in(self, folder: str, *, series: set[Optional[str]]) -> dict[str, Reason]:
+        """What every named series of the folder leaves aside; a series that cannot be arranged is told by its row."""
+        try:
+            headers = [item for item in folder_headers(self.storage, folder) if isinstance(item, SliceHeader)]
+            found = [arrange(headers, name=folder, series=key).aside for key in sorted(series, key=str)]
+        except NotUsable:
+            return {}
+        return {
+            file: next((other[file] for other in found if other[file] != Reason.OTHER_SERIES), reason)
+            for file, reason in found[0].items()
+            if all(file in other for other in found)
+        }
+
+    def _locate(self, row: Mapping[str, Optional[str]]) -> Optional[str]:
+        """File of the image, or folder of the series, whose UID a row gives."""
+        images, series = self._uids
+        return images.get(row["SOPInstanceUID"]) or series.get(row["SeriesInstanceUID"])
+
+    @cached_property
+    def _uids(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Files by SOPInstanceUID, and by SeriesInstanceUID the file or the nearest folder that holds them all."""
+        images: dict[str, str] = {}
+        series: dict[str, list[str]] = {}
+        for item in scan_headers(self.storage, self.files(), workers=self.params.workers):
+            if isinstance(item, SliceHeader) and item.is_ct:
+                images.setdefault(item.instance, item.file)
+                series.setdefault(item.series, []).append(item.file)
+        images.pop(None, None)
+        series.pop(None, None)
+        return images, {uid: _common(files) for uid, files in series.items()}
+
+    def _frames(self, file: str) -> int:
+        found = read_header(self.storage, file)
+        return 1 if isinstance(found, NotUsable) else found.n_frames
+
+
+def _common(files: list[str]) -> str:
+    """The only file, or the deepest folder that all of them lie in."""
+    if len(files) == 1:
+        return files[0]
+    return posixpath.commonpath([posixpath.dirname(file) or "." for file in files]) or "."
+
+
+def _closed_archive(file: str) -> Reason:
+    """An archive that stands in the listing itself could not be opened, unless it lies within another one."""
+    closed = file.lower().endswith(ZIP_SUFFIX) and file.lower().count(ZIP_SUFFIX) == 1
+    return Reason.UNREADABLE_ARCHIVE if closed else Reason.NOT_DICOM
+
+
+def _asks_for_volume(view: View, params: CohortParams) -> bool:
+    return view.center is not None or view.slice_index is not None or params.n_planes > 1
+
+
+def _single(dataset: Dataset, view: View, *, params: CohortParams) -> Picture:
+    """A single image; what only a volume can give is refused, not ignored."""
+    picture = ct_picture(dataset, name=view.source)
+    if params.n_planes > 1:
+        raise NotUsable(Reason.NOT_A_VOLUME, f"{view.source}: one image has no neighbouring planes")
+    if view.slice_index not in (None, 0):
+        raise NotUsable(Reason.PLANE_OUTSIDE_VOLUME, f"{view.source}: plane {view.slice_index} of a single image")
+    return picture if view.center is None else _centred(picture, dataset, view=view)
+
+
+def _centred(picture: Picture, dataset: Dataset, *, view: View) -> Picture:
+    """The picture with the view's centre as (row, column) on it; a centre in mm is projected onto the plane."""
+    if view.center_unit == "voxel":
+        column, row, _ = view.center
+        return replace(picture, center_px=(row, column))
+    plane = slice_header(dataset, file=view.source)
+    if plane.position is None or plane.orientation is None or plane.spacing_mm is None:
+        raise NotUsable(Reason.CENTER_OUTSIDE_VOLUME, f"{view.source}: a centre in mm, but the image has no position")
+    offset = np.subtract(view.center, plane.position)
+    away_mm = abs(float(offset @ normal(plane.orientation)))
+    if away_mm > REACH_MM:
+        raise NotUsable(Reason.CENTER_OUTSIDE_VOLUME, f"{view.source}: the centre lies {away_mm:.0f} mm off its plane")
+    along_row, along_column = np.array(plane.orientation).reshape(2, 3)
+    row_mm, column_mm = plane.spacing_mm
+    return replace(picture, center_px=(float(offset @ along_column / row_mm), float(offset @ along_row / column_mm)))

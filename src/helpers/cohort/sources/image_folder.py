@@ -2,7 +2,7 @@
 
 With a table, a row names one file and its patient. Without one, the files lie as `<class>/<patient>/<file>`, or as
 `<class>/<file>`; a folder above or below the class that is called train, val or test is the column `split`. Without a
-patient's folder the patient is guessed from the file name (`file_stems.patient_of`): the column `patient_from` of the
+patient's folder the patient is guessed from the file name (see `patient_guess`): the column `patient_from` of the
 cohort table then says `file name`, so that the audit can warn.
 """
 
@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Optional
 
 from helpers.cohort.exclusions import Exclusion, NotUsable, Reason
-from helpers.cohort.file_stems import patient_of
 from helpers.cohort.images import IMAGE_SUFFIXES, read_image
 from helpers.cohort.labels import Entry, Labelled, labelled_table
+from helpers.cohort.patient_guess import patient_of
 from helpers.cohort.picture import Picture, View
-from helpers.cohort.split_words import named_split
+from helpers.cohort.split_words import SPLIT_WORDS
 from helpers.cohort.storage import list_files
 from helpers.study import CohortParams
 
@@ -94,14 +94,14 @@ def entry_of(file: str, *, params: CohortParams) -> Entry:
     """
     path = PurePosixPath(file)
     folders = list(path.parts[:-1])
-    place = next((place for place, name in enumerate(folders[:2]) if named_split(name)), None)
-    split = None if place is None else named_split(folders.pop(place))
+    place = next((place for place, name in enumerate(folders[:2]) if name.lower() in SPLIT_WORDS), None)
+    split = None if place is None else SPLIT_WORDS[folders.pop(place).lower()]
     if not folders:
         raise NotUsable(Reason.MISSING_LABEL, "lies in no class folder, and there is no labels table")
     label = _classes(params).get(folders[0].casefold())
     if label is None:
         raise NotUsable(Reason.UNKNOWN_LABEL, f"folder {folders[0]!r} is not one of {', '.join(params.class_names)}")
-    patient = folders[1] if len(folders) > 1 else patient_of(path.stem)
+    patient = folders[1] if len(folders) > 1 else patient_of(file)
     if patient is None:
         raise NotUsable(Reason.MISSING_PATIENT, f"neither a folder nor the name {path.name!r} tells the patient")
     facts = {PATIENT_FROM: BY_FOLDER if len(folders) > 1 else BY_NAME} | ({} if split is None else {"split": split})
