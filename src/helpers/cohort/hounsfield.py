@@ -5,14 +5,25 @@ JPEG 2000 encoders. The one format that nearly all CT comes in, 16 bits uncompre
 there, since checking that general case by case costs more time than reading the file.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Optional
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_rescale
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+)
 
-from helpers.cohort.exclusions import NotUsable, Reason, refusing
+from helpers.cohort.exclusions import MESSAGE_LENGTH, NotUsable, Reason, refusing
 
 HU_MIN_BITS = 9
 AIR_HU = -1024.0
@@ -22,6 +33,18 @@ HU_SCALE = (-1024.0, 3071.0)
 MAX_PIXELS = 2**28
 PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
 PLAIN_BITS = 16
+# What PS3.3 C.7.6.3 requires of every image, and no decoder can do without.
+FORMAT_KEYWORDS = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+)
+END_OF_IMAGE = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
+MARKED_SYNTAXES = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes)
 EXACT_IN_FLOAT32 = 2**23
 UNKNOWN_RESCALE_TYPES = ("", "HU", "US")
 
@@ -34,15 +57,18 @@ def check_pixel_format(dataset: Dataset, *, name: str) -> None:
     Raises
     ------
     NotUsable
-        If the image is in colour, has too few bits, or contradicts itself.
+        If the description is incomplete, in colour, has too few bits, or contradicts itself.
     """
-    if dataset.get("SamplesPerPixel", 1) != 1:
+    for keyword in FORMAT_KEYWORDS:
+        if dataset.get(keyword) is None:
+            raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: {keyword} is missing")
+    if dataset.SamplesPerPixel != 1:
         raise NotUsable(Reason.COLOUR_IMAGE, f"{name}: SamplesPerPixel is {dataset.SamplesPerPixel}")
-    photometric = dataset.get("PhotometricInterpretation", "MONOCHROME2")
+    photometric = dataset.PhotometricInterpretation
     # MONOCHROME1 only asks to be shown inverted (PS3.3 C.7.6.3.1.2): its stored values mean the same HU.
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise NotUsable(Reason.COLOUR_IMAGE, f"{name}: PhotometricInterpretation is {photometric!r}")
-    stored, allocated = (int(dataset.get(key) or PLAIN_BITS) for key in ("BitsStored", "BitsAllocated"))
+    stored, allocated = int(dataset.BitsStored), int(dataset.BitsAllocated)
     if stored < HU_MIN_BITS:
         raise NotUsable(Reason.NOT_HU, f"{name}: only {stored} bits are stored, as in a screenshot")
     if stored > allocated or dataset.get("HighBit", stored - 1) != stored - 1:
@@ -106,12 +132,34 @@ def stored_values(dataset: Dataset, *, name: str) -> np.ndarray:
             raise NotUsable(Reason.CONTRADICTORY_HEADER, detail)
         if syntax in PLAIN_SYNTAXES and dataset.BitsAllocated == PLAIN_BITS:
             return _plain_values(dataset, name=name)
-        try:
+        if syntax in MARKED_SYNTAXES:
+            _check_complete(dataset, name=name)
+        with _decoder_findings(syntax, name=name):
             return dataset.pixel_array
-        except (NotImplementedError, RuntimeError) as error:
-            if syntax.is_compressed:
-                raise NotUsable(Reason.UNSUPPORTED_COMPRESSION, f"{name}: {syntax.name}: {error}"[:200]) from error
+
+
+def _check_complete(dataset: Dataset, *, name: str) -> None:
+    """Refuse compressed frames without their end: some decoders fill up what is missing without a word."""
+    count = int(dataset.get("NumberOfFrames") or 1)
+    for frame in generate_frames(dataset.PixelData, number_of_frames=count):
+        if not frame.rstrip(b"\0").endswith(END_OF_IMAGE):
+            raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: the compressed pixels are cut short")
+
+
+@contextlib.contextmanager
+def _decoder_findings(syntax: UID, *, name: str) -> Iterator[None]:
+    """Tell pixels that no decoder reads from other damage; what a decoder in Rust panics about is damage too."""
+    try:
+        yield
+    except (NotImplementedError, RuntimeError) as error:
+        if not syntax.is_compressed:
             raise
+        words = " ".join(str(error).split())[:MESSAGE_LENGTH]
+        raise NotUsable(Reason.UNSUPPORTED_COMPRESSION, f"{name}: {syntax.name}: {words}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # derives from BaseException, and cannot be imported
+            raise
+        raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: {syntax.name}: {error}") from error
 
 
 def _plain_values(dataset: Dataset, *, name: str) -> np.ndarray:

@@ -5,12 +5,13 @@ that the images were exported with; more bits become HU only by `rescale_interce
 a file may hold are those of a screen or printer, not of the patient, and are not read.
 """
 
+import io
 import warnings
 from pathlib import Path
 from typing import IO, Optional
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
 from helpers.cohort.picture import Picture
@@ -59,8 +60,8 @@ def read_image(
     """
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise NotUsable(Reason.NOT_IMAGE, f"{path.name}: not one of {', '.join(sorted(IMAGE_SUFFIXES))}")
-    with refusing(Reason.UNREADABLE_IMAGE, name=path.name), path.open("rb") as stream:
-        image = _opened(stream, name=path.name)
+    with refusing(Reason.UNREADABLE_IMAGE, name=path.name):
+        image = _opened(_content(path), name=path.name)
         _check_kind(image, name=path.name)
         telling = _telling(image)
         upright = ImageOps.exif_transpose(image)
@@ -72,6 +73,14 @@ def read_image(
     return Picture(pixels=pixels, coloured_fraction=coloured, identifying_attributes=telling)
 
 
+def _content(path: Path) -> IO[bytes]:
+    """The bytes of a file; where there are none to be had, the reason without the folders of this machine."""
+    try:
+        return io.BytesIO(path.read_bytes())
+    except OSError as error:
+        raise NotUsable(Reason.UNREADABLE_IMAGE, f"{path.name}: {error.strerror}") from error
+
+
 def _opened(stream: IO[bytes], *, name: str) -> Image.Image:
     """Open an image whose size is harmless; PNG only if its checksums hold, which decoding alone does not look at."""
     try:
@@ -80,6 +89,8 @@ def _opened(stream: IO[bytes], *, name: str) -> Image.Image:
             image = Image.open(stream, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise NotUsable(Reason.IMAGE_TOO_LARGE, f"{name}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise NotUsable(Reason.UNREADABLE_IMAGE, f"{name}: not a {', '.join(FORMATS)} image") from error
     pages = getattr(image, "n_frames", 1)
     if pages > 1:
         raise NotUsable(Reason.MULTI_FRAME, f"{name}: {pages} pages")
