@@ -6,7 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from helpers.study import CohortParams
 
@@ -94,6 +94,47 @@ def write_series(write_ct):
             }
             write_ct(folder / f"image_{name}", stored=100 * left + 10 * down + back, **(given | attributes))
         return folder
+
+    return write
+
+
+@pytest.fixture
+def write_enhanced(tmp_path):
+    """write_enhanced(path, frames, ...) -> path of an Enhanced CT file with axial frames at the heights given."""
+
+    def item(**attributes):
+        dataset = Dataset()
+        for keyword, value in attributes.items():
+            setattr(dataset, keyword, value)
+        return dataset
+
+    def write(path, frames, *, heights_mm, rescales=None, **attributes):
+        frames = np.asarray(frames)
+        dataset = ct_dataset(frames[0], RescaleSlope=None, RescaleIntercept=None, PixelSpacing=None)
+        del dataset.ImagePositionPatient, dataset.ImageOrientationPatient
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+        dataset.NumberOfFrames = len(frames)
+        dataset.PixelData = frames.astype("<i2").tobytes()
+        shared = item(
+            PlaneOrientationSequence=[item(ImageOrientationPatient=AXIAL)],
+            PixelMeasuresSequence=[item(PixelSpacing=[0.8, 0.9], SliceThickness=2)],
+            CTXRayDetailsSequence=[item(KVP=120)],
+            CTExposureSequence=[item(XRayTubeCurrentInmA=210.4)],
+        )
+        rescales = rescales or [(1, 0)] * len(frames)
+        dataset.SharedFunctionalGroupsSequence = [shared]
+        dataset.PerFrameFunctionalGroupsSequence = [
+            item(
+                PlanePositionSequence=[item(ImagePositionPatient=[0, 0, height])],
+                PixelValueTransformationSequence=[item(RescaleSlope=slope, RescaleIntercept=intercept)],
+            )
+            for height, (slope, intercept) in zip(heights_mm, rescales, strict=True)
+        ]
+        for keyword, value in attributes.items():
+            setattr(dataset, keyword, value)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pydicom.dcmwrite(path, dataset, enforce_file_format=True)
+        return path
 
     return write
 

@@ -10,11 +10,7 @@ from helpers.cohort.exclusions import NotUsable, Reason
 from helpers.cohort.nifti import Grid
 
 SHAPE = (5, 6, 7)
-ORIENTATIONS = [
-    codes
-    for pairs in itertools.permutations(("RL", "AP", "SI"))
-    for codes in itertools.product(*pairs)
-]
+ORIENTATIONS = [codes for pairs in itertools.permutations(("RL", "AP", "SI")) for codes in itertools.product(*pairs)]
 
 
 def write(path, content):
@@ -44,9 +40,7 @@ def test_a_voxel_is_found_whichever_way_centroids_are_counted(tmp_path, stored, 
     marked = np.zeros(SHAPE, np.uint8)
     marked[4, 1, 2] = 1
     image = nib.Nifti1Image(marked, grid.affine)
-    turn = nib.orientations.ornt_transform(
-        nib.io_orientation(grid.affine), nib.orientations.axcodes2ornt(direction)
-    )
+    turn = nib.orientations.ornt_transform(nib.io_orientation(grid.affine), nib.orientations.axcodes2ornt(direction))
     place = np.argwhere(np.asarray(image.as_reoriented(turn).dataobj))[0]
     path = write(tmp_path / "x_ctd.json", [{"direction": direction}, vertebra(20, [float(value) for value in place])])
     right, anterior, superior = nib.affines.apply_affine(grid.affine, (4, 1, 2))
@@ -69,7 +63,9 @@ def test_labels_are_those_of_verse():
 
 
 def test_what_is_no_vertebra_or_has_no_place_is_left_out(tmp_path):
-    content = '[{"direction": ["P","I","R"]}, {"label": 26, "X": 1, "Y": 1, "Z": 1}, {"label": 21, "X": NaN, "Y": 1, "Z": 1}, {"label": 22.0, "X": 1, "Y": 2, "Z": 3}]'  # noqa: E501
+    entries = [{"label": 26}, {"label": 21, "X": float("nan")}, {"label": 22.0}]
+    entries = [{"X": 1, "Y": 2, "Z": 3} | entry for entry in entries]
+    content = [{"direction": ["P", "I", "R"]}, *entries]
     assert read_centroids(write(tmp_path / "a_ctd.json", content)).places == {"L3": (1, 2, 3)}
 
 
@@ -116,13 +112,13 @@ def test_a_vertebra_that_is_not_there_is_told(tmp_path, level, place, reason):
 @pytest.mark.shared
 def test_real_centroid_files_run_down_the_spine(shared_data):
     folder = shared_data / "verse19" / "centroid_example"
-    body, whole = (
-        read_centroids(folder / f"sub-verse004_seg-{part}_ctd.json") for part in ("vb", "subreg")
-    )
+    body, whole = (read_centroids(folder / f"sub-verse004_seg-{part}_ctd.json") for part in ("vb", "subreg"))
     assert list(whole.places) == ["T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5"]
     assert whole.direction == ("P", "I", "R")
     grid = Grid((130, 310, 62), grid_of(("P", "I", "R"), spacing=(1.0, 1.0, 2.0)).affine)
     heights = [center_mm(whole, level, grid=grid)[2] for level in whole.places]
     assert (np.diff(heights) < 0).all()
-    apart = [np.subtract(center_mm(whole, level, grid=grid), center_mm(body, level, grid=grid)) for level in body.places]
+    apart = [
+        np.subtract(center_mm(whole, level, grid=grid), center_mm(body, level, grid=grid)) for level in body.places
+    ]
     assert np.linalg.norm(apart, axis=1).max() < 3

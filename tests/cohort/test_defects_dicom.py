@@ -144,7 +144,7 @@ DEFECTS = {
         Reason.UNSUPPORTED_COMPRESSION,
     ),
     "JPEG 2000 of noise": (
-        lambda p: p.edited(compressed_as(JPEG2000Lossless, bytes(range(200)))),
+        lambda p: p.edited(compressed_as(JPEG2000Lossless, bytes(range(200)) + b"\xff\xd9")),
         Reason.UNSUPPORTED_COMPRESSION,
     ),
     "RLE of noise": (lambda p: p.edited(compressed_as(RLELossless, bytes(64))), Reason.UNSUPPORTED_COMPRESSION),

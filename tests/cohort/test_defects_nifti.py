@@ -38,7 +38,7 @@ def volume(array=None, affine=AFFINE):
     return nib.Nifti1Image(hu() if array is None else array, affine).to_bytes()
 
 
-def header_with(*, offset=None, **fields):
+def header_with(**fields):
     """A faultless volume but for these header fields, written as bytes since nibabel would mend them."""
     content = bytearray(volume())
     header = nib.Nifti1Header(bytes(content[:348]), check=False)
@@ -116,12 +116,13 @@ VOLUMES = {
     "left and right contradict": (".nii", contradicting, Reason.BAD_GEOMETRY),
     "sheared by gantry tilt": (".nii", sheared, Reason.BAD_GEOMETRY),
     "micrometres": (".nii", lambda: header_with(xyzt_units=3), Reason.BAD_GEOMETRY),
-    "not finite": (".nii.gz", with_nan, Reason.NOT_HU),
-    "offset of 1024 lost": (".nii.gz", lambda: volume(hu() + 1024), Reason.NOT_HU),
-    "mask": (".nii.gz", lambda: volume((hu() > 0).astype(np.uint8)), Reason.NOT_HU),
-    "windowed to 8 bits": (".nii.gz", lambda: volume((hu() // 10 % 256).astype(np.uint8)), Reason.NOT_HU),
+    "not finite": (".nii", with_nan, Reason.NOT_HU),
+    "offset of 1024 lost": (".nii", lambda: volume(hu() + 1024), Reason.NOT_HU),
+    "mask": (".nii", lambda: volume((hu() > 0).astype(np.uint8)), Reason.NOT_HU),
+    "windowed to 8 bits": (".nii", lambda: volume((hu() // 10 % 256).astype(np.uint8)), Reason.NOT_HU),
     "slope that explodes": (".nii", lambda: header_with(scl_slope=1e38), Reason.NOT_HU),
 }
+VOLUME_REASONS = {reason for _, _, reason in VOLUMES.values()}
 FILES = {
     "no JSON": ("L1 at 4 5 2", Reason.UNREADABLE_CENTROIDS),
     "no text": (b"\xff\xfe\x00\xd8", Reason.UNREADABLE_CENTROIDS),
@@ -129,17 +130,22 @@ FILES = {
     "no list": ({"20": [4, 5, 2]}, Reason.UNREADABLE_CENTROIDS),
     "vertebra missing": (CENTROIDS[:1], Reason.NO_CENTROID),
     "of a resampled volume": ([CENTROIDS[0], CENTROIDS[1] | {"Y": 60}], Reason.CENTER_OUTSIDE_VOLUME),
-    "infinite place": ('[{"direction": ["L","P","S"]}, {"label": 20, "X": Infinity, "Y": 1, "Z": 1}]', Reason.CENTER_OUTSIDE_VOLUME),  # fmt: skip  # noqa: E501
+    "infinite place": (
+        '[{"direction": ["L","P","S"]}, {"label": 20, "X": Infinity, "Y": 1, "Z": 1}]',
+        Reason.CENTER_OUTSIDE_VOLUME,
+    ),
     "absent": (None, Reason.NO_CENTROID),
 }
 
 
 def write_scan(folder, scan, *, content, ending=".nii.gz", centroids=CENTROIDS):
     (folder / f"verse{scan:03d}{ending}").write_bytes(content)
+    if isinstance(centroids, list | dict):
+        centroids = json.dumps(centroids)
+    if isinstance(centroids, str):
+        centroids = centroids.encode()
     if centroids is not None:
-        as_bytes = centroids if isinstance(centroids, bytes) else None
-        text = centroids if isinstance(centroids, str) else json.dumps(centroids if as_bytes is None else None)
-        (folder / f"verse{scan:03d}_ctd.json").write_bytes(as_bytes or text.encode())
+        (folder / f"verse{scan:03d}_ctd.json").write_bytes(centroids)
 
 
 @pytest.fixture
@@ -170,9 +176,7 @@ def check(reason):
 @pytest.mark.parametrize("defect", VOLUMES)
 def test_a_defect_of_a_volume_is_found_with_its_reason(neighbours, folder, defect):
     ending, build, reason = VOLUMES[defect]
-    content = build()
-    packed = ending == ".nii" or content[:2] == b"\x1f\x8b" or "compressed" in defect or not content
-    write_scan(folder, 3, content=content if packed else gzip.compress(content), ending=ending)
+    write_scan(folder, 3, content=build(), ending=ending)
     check(reason)
 
 
@@ -185,7 +189,7 @@ def test_a_defect_of_a_centroid_file_is_found_with_its_reason(neighbours, folder
 
 MUTATIONS = st.lists(st.tuples(st.integers(0, 2**16), st.integers(1, 255)), min_size=1, max_size=4)
 ENDS = st.one_of(st.just(1.0), st.floats(0, 1))
-QUICK = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def mutated(content, *, mutations, end):
@@ -195,13 +199,20 @@ def mutated(content, *, mutations, end):
     return bytes(spoilt[: round(end * len(spoilt))])
 
 
+def result_of(read, *arguments):
+    """What was read, or the finding."""
+    try:
+        return read(*arguments)
+    except NotUsable as finding:
+        return finding
+
+
 def check_mutated(path, content):
     """Either refused with a reason, or what nibabel reads from the same bytes, in the same place."""
     path.write_bytes(content)
-    try:
-        read = read_nifti(path)
-    except NotUsable as finding:
-        assert str(finding)
+    read = result_of(read_nifti, path)
+    if isinstance(read, NotUsable):
+        assert read.reason in VOLUME_REASONS
         return
     image = nib.load(path)
     expected = image.get_fdata(dtype=np.float64)
@@ -229,10 +240,9 @@ def test_mutated_compressed_bytes_never_change_a_voxel(tmp_path, mutations, end)
     """A checksum guards them: what is read is what was written."""
     path = tmp_path / "ct.nii.gz"
     path.write_bytes(mutated(gzip.compress(volume(), mtime=0), mutations=mutations, end=end))
-    try:
-        read = read_nifti(path)
-    except NotUsable as finding:
-        assert finding.reason is Reason.UNREADABLE_NIFTI
+    read = result_of(read_nifti, path)
+    if isinstance(read, NotUsable):
+        assert read.reason in VOLUME_REASONS
         return
     np.testing.assert_array_equal(read.array.T, hu())
 
@@ -242,11 +252,11 @@ def test_mutated_compressed_bytes_never_change_a_voxel(tmp_path, mutations, end)
 def test_mutated_centroids_give_a_reason_or_a_place_in_the_volume(tmp_path, mutations, end):
     path = tmp_path / "a_ctd.json"
     path.write_bytes(mutated(json.dumps(CENTROIDS).encode(), mutations=mutations, end=end))
-    try:
-        left, posterior, head = center_mm(read_centroids(path), "L1", grid=Grid((8, 9, 6), AFFINE))
-    except NotUsable as finding:
-        assert finding.reason in (Reason.UNREADABLE_CENTROIDS, Reason.NO_CENTROID, Reason.CENTER_OUTSIDE_VOLUME)
+    place = result_of(lambda: center_mm(read_centroids(path), "L1", grid=Grid((8, 9, 6), AFFINE)))
+    if isinstance(place, NotUsable):
+        assert place.reason in {reason for _, reason in FILES.values()}
         return
+    left, posterior, head = place
     assert -0.5 <= left / 0.8 <= 7.5
     assert -0.5 <= posterior / 0.8 <= 8.5
     assert -0.5 <= head / 2 <= 5.5

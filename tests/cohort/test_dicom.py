@@ -62,7 +62,7 @@ def test_slope_and_intercept_are_applied(tmp_path, write_ct):
     ("attributes", "reason"),
     [
         ({"Modality": "MR"}, Reason.NOT_CT),
-        ({"Modality": None}, Reason.NOT_CT),
+        ({"Modality": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, Reason.NOT_CT),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, Reason.LOCALIZER),
         ({"NumberOfFrames": 2}, Reason.MULTI_FRAME),
         ({"SamplesPerPixel": 3}, Reason.COLOUR_IMAGE),

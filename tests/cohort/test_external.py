@@ -14,16 +14,16 @@ CLASSES = {"A": "compression", "C": "normal"}
 def make_images(tmp_path):
     """make_images(name, seeds, labels) -> parameters of an image cohort, one patient an image."""
 
-    def make(name, *, seeds, labels="AC" * 3, model=CohortParams, **more):
-        folder = tmp_path / name
+    def make(folder_name, *, seeds, labels="AC" * 3, model=CohortParams, **more):
+        folder = tmp_path / folder_name
         folder.mkdir()
         rows = ["file,PatientID,label"]
         for seed, label in zip(seeds, labels, strict=False):
             pixels = np.random.default_rng(seed).integers(0, 255, (64, 64), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"{seed}.png")
-            rows.append(f"{seed}.png,{name}{seed},{label}")
-        (tmp_path / f"{name}.csv").write_text("\n".join(rows))
-        given = {"source": "images", "folder": name, "labels": f"{name}.csv", "mm_per_px": 0.5} | more
+            rows.append(f"{seed}.png,{folder_name}{seed},{label}")
+        (tmp_path / f"{folder_name}.csv").write_text("\n".join(rows))
+        given = {"source": "images", "folder": folder_name, "labels": f"{folder_name}.csv", "mm_per_px": 0.5} | more
         return model(**({"class_names": CLASSES} | given))
 
     return make

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.cohort.gallery import CAPTION_PX, COLUMNS, FIELD_MM, PER_PAGE, TILE_PX, browse, field_around, page_png
+from helpers.cohort.gallery import ALL, COLUMNS, FIELD_MM, PER_PAGE, PITCH_PX, TILE_PX, browse, field_around, page_png
 from helpers.cohort.reading import read_cohort
 from helpers.cohort.splits import split_cohort
 from helpers.study import CohortParams, SplitParams
@@ -37,9 +37,11 @@ def page_of(gallery):
 
 def tile_centres(gallery):
     page = page_of(gallery)
-    height = TILE_PX + CAPTION_PX
-    rows, columns = page.shape[0] // height, page.shape[1] // TILE_PX
-    return [page[row * height + 90, column * TILE_PX + 90] for row in range(rows) for column in range(columns)]
+    return [
+        page[row + 90, column + 90]
+        for row in range(0, page.shape[0], PITCH_PX[1])
+        for column in range(0, page.shape[1], PITCH_PX[0])
+    ]
 
 
 def listed(gallery):
@@ -90,7 +92,7 @@ def test_filters_that_leave_nothing_say_so(gallery, cohort):
     empty.class_key.value = "D"
     assert "Nothing is left" in empty.text.value
     assert empty.image.layout.display == "none"
-    empty.class_key.value = None
+    empty.class_key.value = ALL
     assert empty.image.layout.display is None
 
 
@@ -121,7 +123,7 @@ def test_what_was_left_out_is_listed_with_its_remedy(gallery):
     assert "Fill in the label" in gallery.text.value
     assert gallery.image.layout.display == "none"
     assert gallery.class_key.disabled
-    gallery.shown.value = None
+    gallery.shown.value = ALL
     assert listed(gallery) == 12
 
 
@@ -152,7 +154,10 @@ def test_it_is_a_widget_in_jupyterlab_and_a_sentence_elsewhere(gallery):
     assert ".png" not in repr(gallery)
 
 
-def test_every_control_has_a_name(gallery):
+def test_every_control_has_a_name_and_shows_its_choice(gallery):
+    chosen = [control.label for control in (gallery.shown, gallery.class_key, gallery.fold, gallery.split)]
+    assert chosen == ["samples", "all", "0", "all"]
+    assert None not in (gallery.shown.index, gallery.class_key.index, gallery.fold.index, gallery.split.index)
     controls = (gallery.shown, gallery.class_key, gallery.fold, gallery.split, gallery.center, gallery.width)
     assert all(control.description for control in (*controls, gallery.previous, gallery.following))
 
@@ -185,7 +190,8 @@ def test_of_three_planes_the_middle_one_is_shown():
 def test_a_page_has_a_tile_for_every_sample_and_its_caption():
     field = np.full((9, 9), 5.0, np.float32)
     page = np.asarray(Image.open(io.BytesIO(page_png([field] * 5, captions=list("abcde"), window=(5.0, 10.0)))))
-    assert page.shape == (2 * (TILE_PX + CAPTION_PX), COLUMNS * TILE_PX)
-    assert (page[:TILE_PX] == 128).all()
-    assert page[TILE_PX : TILE_PX + CAPTION_PX, :40].min() < 128  # ink of the caption
-    assert (page[TILE_PX + CAPTION_PX :, 2 * TILE_PX :] == 255).all()
+    assert page.shape == (2 * PITCH_PX[1], COLUMNS * PITCH_PX[0])
+    assert (page[:TILE_PX, :TILE_PX] == 128).all()
+    assert (page[:TILE_PX, TILE_PX : PITCH_PX[0]] == 255).all()
+    assert page[TILE_PX : PITCH_PX[1], :40].min() < 128  # ink of the caption
+    assert (page[PITCH_PX[1] :, 2 * PITCH_PX[0] :] == 255).all()

@@ -89,7 +89,9 @@ def test_the_published_table_and_its_long_version_say_the_same(shared_data):
     folder = shared_data / "verse19"
     paths = [folder / "ryai190138_AppendixE1.xlsx", folder / "verse19_vertebra_labels_long.csv"]
     wide, long = (gradings(read_text_table(path), path=path) for path in paths)
-    said = [{(item.scan, item.patient, item.level): (item.grade, item.shape) for item in found} for found in (wide, long)]
+    said = [
+        {(item.scan, item.patient, item.level): (item.grade, item.shape) for item in found} for found in (wide, long)
+    ]
     assert said[0] == said[1]
     assert len(said[0]) == 1500
     assert len({item.patient for item in wide}) == 138

@@ -4,7 +4,7 @@ import datetime
 import openpyxl
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.cohort.exclusions import CohortError
@@ -157,6 +157,7 @@ def test_parquet_cells_are_what_they_show(tmp_path):
 CELL = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8)
 
 
+@settings(max_examples=25, deadline=None)
 @given(rows=st.lists(st.lists(CELL, min_size=3, max_size=3), min_size=1, max_size=5))
 def test_all_three_formats_give_the_same_text(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("formats")
@@ -167,6 +168,7 @@ def test_all_three_formats_give_the_same_text(tmp_path_factory, rows):
     assert read_text_table(folder / "t.csv").to_numpy().tolist() == rows
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_a_table_or_an_error_of_the_cohort(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("bytes") / "labels.csv"

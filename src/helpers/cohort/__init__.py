@@ -2,6 +2,7 @@
 
 from helpers.cohort.audit import audit_cohort
 from helpers.cohort.exclusions import CohortError, Reason
+from helpers.cohort.gallery import browse
 from helpers.cohort.reading import Cohort, load_pixels, read_cohort
 from helpers.cohort.sources import Source, open_source
 from helpers.cohort.splits import SplitError, split_cohort
@@ -13,6 +14,7 @@ __all__ = [
     "Source",
     "SplitError",
     "audit_cohort",
+    "browse",
     "load_pixels",
     "open_source",
     "read_cohort",

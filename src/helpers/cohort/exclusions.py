@@ -174,6 +174,10 @@ class NotUsable(Exception):
         self.reason = reason
         self.detail = detail
 
+    def __reduce__(self) -> tuple:
+        """An exception pickles by its message alone otherwise, and could not come back from a worker process."""
+        return type(self), (self.reason, self.detail)
+
 
 @contextlib.contextmanager
 def refusing(reason: Reason, *, name: str) -> Iterator[None]:

@@ -21,12 +21,14 @@ from helpers.cohort.reading import Cohort, load_pixels
 from helpers.study.schemas import SPLITS
 
 FIELD_MM = 96.0
-TILE_PX, CAPTION_PX = 180, 18
+TILE_PX, CAPTION_PX, GAP_PX = 180, 18, 4
+PITCH_PX = (TILE_PX + GAP_PX, TILE_PX + CAPTION_PX)  # from tile to tile, across and down
 COLUMNS, ROWS = 4, 3
 PER_PAGE = COLUMNS * ROWS
 BONE_WINDOW_HU = (300.0, 1500.0)
 GREY_WINDOW = (127.5, 255.0)
 OUTSIDE = -np.inf  # black in any window
+ALL = ""  # of a dropdown without a choice; None would leave it blank in the browser
 
 Record = Mapping[str, Any]
 
@@ -89,10 +91,10 @@ class Gallery:
         left_out = [(f"not used: {reason.replace('_', ' ')} ({count})", reason) for reason, count in reasons.items()]
         classes = [(f"{key}: {name}", key) for key, name in self._names.items()]
         folds = sorted(self._splits["fold"].unique())
-        self.shown = _dropdown("Show", [("samples", None), *left_out])
-        self.class_key = _dropdown("Class", [("all", None), *classes])
-        self.fold = _dropdown("Fold", [(str(fold), fold) for fold in folds] or [("none", None)])
-        self.split = _dropdown("Split", [("all", None), *((part, part) for part in SPLITS if folds)])
+        self.shown = _dropdown("Show", [("samples", ALL), *left_out])
+        self.class_key = _dropdown("Class", [("all", ALL), *classes])
+        self.fold = _dropdown("Fold", [(str(fold), int(fold)) for fold in folds] or [("none", ALL)])
+        self.split = _dropdown("Split", [("all", ALL), *((part, part) for part in SPLITS if folds)])
         for control in (self.shown, self.class_key, self.fold, self.split):
             control.observe(self._restart, names="value")
 
@@ -134,7 +136,7 @@ class Gallery:
         rows = self._chosen()
         pages = max(math.ceil(len(rows) / PER_PAGE), 1)
         page = rows[self._page * PER_PAGE : (self._page + 1) * PER_PAGE]
-        of_samples = self.shown.value is None
+        of_samples = self.shown.value == ALL
         self.position.value = f"page {self._page + 1} of {pages}, {len(rows)} {'samples' if of_samples else 'not used'}"
         self.previous.disabled, self.following.disabled = self._page == 0, self._page + 1 >= pages
         self.image.layout.display = None if of_samples and page else "none"
@@ -147,14 +149,14 @@ class Gallery:
 
     def _chosen(self) -> list[Record]:
         """Rows of the cohort table with the column split, or of the exclusions."""
-        if self.shown.value is not None:
+        if self.shown.value != ALL:
             left_out = self._cohort.exclusions
             return left_out[left_out["reason"] == self.shown.value].to_dict("records")
         part = self._splits[self._splits["fold"] == self.fold.value].set_index("sample_id")["split"]
         table = self._cohort.table.assign(split=lambda table: table["sample_id"].map(part))
-        if self.class_key.value is not None:
+        if self.class_key.value != ALL:
             table = table[table["label"] == self.class_key.value]
-        if self.split.value is not None:
+        if self.split.value != ALL:
             table = table[table["split"] == self.split.value]
         return table.to_dict("records")
 
@@ -253,10 +255,10 @@ def page_png(fields: Sequence[Optional[np.ndarray]], *, captions: Sequence[str],
     PNG of `COLUMNS` tiles a row.
     """
     lines = math.ceil(len(fields) / COLUMNS)
-    page = Image.new("L", (COLUMNS * TILE_PX, lines * (TILE_PX + CAPTION_PX)), 255)
+    page = Image.new("L", (COLUMNS * PITCH_PX[0], lines * PITCH_PX[1]), 255)
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(12)
     for place, (field, caption) in enumerate(zip(fields, captions, strict=True)):
-        x, y = place % COLUMNS * TILE_PX, place // COLUMNS * (TILE_PX + CAPTION_PX)
+        x, y = place % COLUMNS * PITCH_PX[0], place // COLUMNS * PITCH_PX[1]
         if field is not None:
             page.paste(_tile(field, window=window), (x, y))
         pen.text((x + 3, y + TILE_PX + 2), f"{place + 1}  {caption}", fill=0, font=font)

@@ -21,12 +21,13 @@ from highdicom import Volume
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
-SINGLE_FILE_MAGIC = (b"n+1", b"n+2")
+SINGLE_FILE_MAGIC = (nib.Nifti1Header.single_magic, nib.Nifti2Header.single_magic)
 HEADERS = {nib.Nifti1Header.sizeof_hdr: nib.Nifti1Header, nib.Nifti2Header.sizeof_hdr: nib.Nifti2Header}
 MIN_PLANES = 3
 # A whole body at 0.5 mm has about 10^9 voxels; a header that says more is damaged, or a trap for the memory.
 MAX_VOXELS = 2**30
 CHUNK_BYTES = 2**24
+FORM_CODES = {0, 1, 2, 3, 4, 5}  # unknown, scanner, aligned, Talairach, MNI, another template
 # Everything from an ear bone to a localizer; outside, the unit is not mm.
 SPACING_LIMITS_MM = (0.05, 20.0)
 # The spacing is written twice, and the affine up to twice, as float32 numbers of different rounding.
@@ -124,7 +125,7 @@ def _header(path: Path) -> nib.Nifti1Header:
             raise NotUsable(Reason.UNREADABLE_NIFTI, f"{name}: no NIfTI header")
         size = sizes.pop()
         header = HEADERS[size](block[:size], check=False)
-        if bytes(header["magic"])[:3] not in SINGLE_FILE_MAGIC:
+        if header["magic"] not in SINGLE_FILE_MAGIC:
             raise NotUsable(Reason.UNREADABLE_NIFTI, f"{name}: no NIfTI of a single file (magic {header['magic']!r})")
     return header
 
@@ -155,7 +156,12 @@ def _affine(header: nib.Nifti1Header, *, shape: tuple[int, ...], name: str) -> n
     if not (np.isfinite(spacing).all() and (spacing >= low).all() and (spacing <= high).all()):
         words = " x ".join(f"{value:g}" for value in spacing)
         raise NotUsable(Reason.BAD_GEOMETRY, f"{name}: voxels of {words} mm")
-    known = [affine for affine, code in (header.get_sform(coded=True), header.get_qform(coded=True)) if code > 0]
+    codes = [int(header["sform_code"]), int(header["qform_code"])]
+    if not set(codes) <= FORM_CODES:
+        raise NotUsable(Reason.BAD_GEOMETRY, f"{name}: sform_code {codes[0]}, qform_code {codes[1]}")
+    known = [
+        affine for affine in (header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]) if affine is not None
+    ]
     if not known:
         raise NotUsable(Reason.BAD_GEOMETRY, f"{name}: neither sform nor qform says which way the axes run")
     _check_agreement(known, shape=shape, tolerance_mm=float(spacing.max()), name=name)

@@ -126,7 +126,7 @@ def intensities(table: pd.DataFrame, *, source: Source, class_names: dict[str, s
 
 def flow_diagram(flow: list[dict]) -> Figure:
     """From files to samples: one box per step with its counts, and beside the arrows what was left out and why."""
-    lines = [_reason_lines(step["excluded"]) for step in flow]
+    lines = [_reason_lines(step["excluded"]) if place else [] for place, step in enumerate(flow)]
     # A step needs room for its own two lines, and above it for the reasons that lead to it.
     heights = [STEP_LINES + max(0, len(reasons) - STEP_LINES + 1) for reasons in lines]
     bottoms = np.cumsum(heights)
@@ -139,7 +139,7 @@ def flow_diagram(flow: list[dict]) -> Figure:
         if place:
             _flow_arrow(axis, start=(0.24, bottoms[place - 1]), end=(0.24, top))
         if reasons:
-            middle = (bottoms[place - 1] + top) / 2 if place else top
+            middle = (bottoms[place - 1] + top) / 2
             _flow_arrow(axis, start=(0.24, middle), end=(0.54, middle))
             height = len(reasons) + 0.5
             _flow_box(axis, "\n".join(reasons), box=(0.54, middle - height / 2, 0.44, height))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.cohort.accounting import flow_step, unnamed_files
+from helpers.cohort.copies import find_copies
 from helpers.cohort.decoding import decode_all
 from helpers.cohort.exclusions import CohortError, Exclusion, NotUsable, Reason, exclusions_table
 from helpers.cohort.identity import KEY_FILE, Pseudonyms, load_or_create_key
@@ -93,7 +94,10 @@ def read_cohort(params: CohortParams, *, report: Optional[Report] = None) -> Coh
         flow_step("samples used", rows=_used(samples), files=left, excluded=mixed),
     )
     table = sample_table(samples, _pseudonyms(params))
-    return Cohort(table, exclusions, flow, source, readings=labelled.readings, thumbnails=decoded.thumbnails)
+    copies = find_copies(table, thumbnails=decoded.thumbnails)
+    return Cohort(
+        table, exclusions, flow, source, readings=labelled.readings, thumbnails=decoded.thumbnails, copies=copies
+    )
 
 
 def _rows(entries: Sequence[Entry]) -> list[tuple[str, Optional[str]]]:

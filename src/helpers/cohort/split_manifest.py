@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from helpers.cohort.entries import BOX_COLUMNS, CENTER_MM_COLUMNS, CENTER_VOXEL_COLUMNS
+from helpers.cohort.samples import CENTER_COLUMNS
 from helpers.study import SplitParams
 
-CENTER_COLUMNS = ("center_1", "center_2", "center_3")
 PLACES = ("level", "slice_index", "rescale_intercept", *BOX_COLUMNS)
 MEANING = {
     "file": "image file, or folder of one series, relative to the cohort folder; look at it before you pass it on",

@@ -59,6 +59,11 @@ def read_text_table(path: Path) -> pd.DataFrame:
     except Exception as error:  # the libraries raise many kinds; each means that this file is no table
         raise CohortError(f"{short_path(path)}: not readable as a table: {error}") from error
     named = _named_columns(header, path=path)
+    if len(named) == 1 and any(sum(cell is not None for cell in row) > 1 for row in rows):
+        raise CohortError(
+            f"{short_path(path)}: its first line names one column, {next(iter(named))!r}, and rows have more cells; put the "
+            "names of the columns into the first line, without a title above"
+        )
     _check_width(rows, lines=lines, width=len(header), path=path)
     cells = [[row[place] if place < len(row) else None for place in named.values()] for row in rows]
     index = [line - FIRST_DATA_LINE for line in lines]

@@ -2,14 +2,17 @@
 
 The standard pools end as a whole when a process dies, which a decoder in C can do on damaged bytes. Here each process
 answers for one item at a time; when it dies, or is silent for too long, the item at hand gets the blame and a fresh
-process goes on behind it. Processes are spawned, not forked: threads of numerical libraries do not survive a fork.
+process goes on behind it. Processes are not forked from this one, since threads of numerical libraries do not survive
+that: where the system has it, a server process imports this package once and is forked, else each process is spawned.
 """
 
+import contextlib
 import logging
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from time import monotonic
@@ -22,15 +25,15 @@ log = logging.getLogger(__name__)
 # Longer than any volume takes from a slow disk.
 PATIENCE_S = 600.0
 WAIT_S = 5.0
-CONTEXT = multiprocessing.get_context("spawn")
+SERVER = "forkserver"
+CONTEXT = multiprocessing.get_context(SERVER if SERVER in multiprocessing.get_all_start_methods() else "spawn")
+READY = "ready"
 
 Function = Callable[[Any], Any]
 Chunks = Sequence[Sequence[Any]]
 
 
-def share_out(
-    function: Function, chunks: Chunks, *, workers: int, patience_s: float = PATIENCE_S
-) -> Iterator[Any]:
+def share_out(function: Function, chunks: Chunks, *, workers: int, patience_s: float = PATIENCE_S) -> Iterator[Any]:
     """Apply a function to every item of every chunk; results come in order, whatever the number of processes.
 
     Parameters
@@ -42,7 +45,7 @@ def share_out(
     workers
         Processes; 1 works in this one, where a crash cannot be contained.
     patience_s
-        A process that is silent for longer is ended.
+        A process that works on one item for longer is ended.
 
     Yields
     ------
@@ -51,6 +54,8 @@ def share_out(
     if workers == 1 or len(chunks) < 2:
         yield from (function(item) for chunk in chunks for item in chunk)
         return
+    if CONTEXT.get_start_method() == SERVER:
+        CONTEXT.set_forkserver_preload([__name__])
     crew = [_Worker(function) for _ in range(min(workers, len(chunks)))]
     try:
         yield from _in_order(_work(crew, chunks, patience_s=patience_s), sizes=[len(chunk) for chunk in chunks])
@@ -70,16 +75,14 @@ def _in_order(results: Iterator[tuple[int, Any]], *, sizes: Sequence[int]) -> It
             yield arrived[number].popleft()
 
 
-def _work(
-    crew: Sequence["_Worker"], chunks: Chunks, *, patience_s: float
-) -> Iterator[tuple[int, Any]]:
-    waiting = deque(enumerate(chunks))
-    for worker in crew:
+def _work(crew: Sequence["_Worker"], chunks: Chunks, *, patience_s: float) -> Iterator[tuple[int, Any]]:
+    waiting = deque((number, chunk) for number, chunk in enumerate(chunks) if chunk)
+    for worker in crew[: len(waiting)]:
         worker.take(*waiting.popleft())
     while busy := [worker for worker in crew if worker.items]:
         ready = set(wait([worker.connection for worker in busy], timeout=min(WAIT_S, patience_s)))
         for worker in busy:
-            if worker.connection in ready:
+            if worker.connection in ready and worker.greeted():
                 yield worker.chunk, worker.receive()
             elif monotonic() - worker.heard > patience_s:
                 yield worker.chunk, worker.replace(f"no answer within {patience_s:g} s")
@@ -94,13 +97,26 @@ class _Worker:
     function: Function
     chunk: int = -1
     items: deque = field(default_factory=deque)
-    heard: float = 0.0
+    heard: float = inf
     process: Optional[BaseProcess] = None
     connection: Optional[Connection] = None
 
     def take(self, chunk: int, items: Sequence[Any]) -> None:
         self.chunk, self.items = chunk, deque(items)
         self._send()
+
+    def greeted(self) -> bool:
+        """Whether an answer can be received; the first message says only that the process stands, and starts the clock.
+
+        Starting may take long on a busy machine, and is no fault of the item.
+        """
+        if self.heard < inf:
+            return True
+        with contextlib.suppress(EOFError, OSError):
+            self.connection.recv()
+            self.heard = monotonic()
+            return False
+        return True
 
     def receive(self) -> Any:
         """The answer to the first item, or the finding that the process died over it."""
@@ -137,15 +153,16 @@ class _Worker:
             self.process = CONTEXT.Process(target=_serve, args=(self.function, other), daemon=True)
             self.process.start()
             other.close()
-        self.heard = monotonic()
-        try:
+            self.heard = inf
+        else:
+            self.heard = monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended; receiving will tell
             self.connection.send(list(self.items))
-        except (BrokenPipeError, ConnectionResetError):
-            log.debug("the process has ended; receiving from it will tell")
 
 
 def _serve(function: Function, connection: Connection) -> None:
     """Body of a process: answer item by item until the other end is closed."""
+    connection.send(READY)
     while True:
         try:
             items = connection.recv()

@@ -1,5 +1,6 @@
 """A faultless cohort as a table, and ways to audit it or to hand it to one check."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,6 +11,34 @@ from helpers.cohort.splits import split_cohort
 from helpers.study import CohortParams, SplitParams
 
 PARAMS = CohortParams(source="dicom", folder="x", labels="x.csv")
+# What images of one good scanner have in common.
+IMAGE = {
+    "bits": 16,
+    "Rows": 512,
+    "Columns": 512,
+    "row_spacing_mm": 0.5,
+    "column_spacing_mm": 0.5,
+    "spacing_from": "file",
+    "PatientOrientation": "P\\F",
+    "identifying_attributes": None,
+    "coloured_fraction": 0.0,
+    "text_glyphs": 0,
+    "pixel_min": -1024.0,
+    "pixel_max": 1500.0,
+    "pixel_levels": 2000,
+    "most_common_share": 0.01,
+    "lowest_share": 0.001,
+    "highest_share": 0.001,
+    "fractional_share": 0.0,
+    "padding_value": np.nan,
+    "padding_share": 0.0,
+    "air_peak_hu": -1000.0,
+    "fat_peak_hu": -100.0,
+    "soft_peak_hu": 50.0,
+    "tissue_share": 0.6,
+    "bone_share": 0.1,
+    "shifted_tissue_share": 0.01,
+}
 FLOW = ({"step": "files", "n_files": 1, "n_samples": None, "n_patients": None, "excluded": {}},)
 
 
@@ -27,10 +56,7 @@ def table():
             "label": "ABC"[number % 3],
             "center_row_px": 5.0,
             "center_col_px": 5.0,
-            "spacing_from": "file",
-            "PatientOrientation": "P\\F",
-            "identifying_attributes": None,
-            "coloured_fraction": 0.0,
+            **IMAGE,
         }
         for number in range(75)
     ]

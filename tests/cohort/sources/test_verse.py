@@ -90,7 +90,9 @@ def test_the_centre_of_each_sample_is_its_own_vertebra(scans, params):
         pixels = load_pixels(sample, source=cohort.source)
         label = {"T12": 19, "L1": 20, "L2": 21, "L3": 22}[sample["level"]]
         rows, columns = np.nonzero(pixels == 500 + label)
-        assert (rows.mean(), columns.mean()) == pytest.approx((sample["center_row_px"], sample["center_col_px"]), abs=0.1)
+        assert (rows.mean(), columns.mean()) == pytest.approx(
+            (sample["center_row_px"], sample["center_col_px"]), abs=0.1
+        )
 
 
 def test_what_is_not_used_says_why(scans, params):

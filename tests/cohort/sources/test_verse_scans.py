@@ -57,7 +57,10 @@ def place_of(scans, key):
 
 
 LAYOUTS = {
-    "nested": ["t/rawdata/sub-verse004/sub-verse004_ct.nii.gz", "t/derivatives/sub-verse004/sub-verse004_seg-subreg_ctd.json"],
+    "nested": [
+        "t/rawdata/sub-verse004/sub-verse004_ct.nii.gz",
+        "t/derivatives/sub-verse004/sub-verse004_seg-subreg_ctd.json",
+    ],
     "split": [
         "rawdata/sub-verse401/sub-verse401_split-verse004_ct.nii.gz",
         "derivatives/sub-verse401/sub-verse401_split-verse004_seg-subreg_ctd.json",
@@ -95,7 +98,11 @@ def test_each_release_keeps_its_own_centroids(tmp_path):
 
 @pytest.mark.parametrize(
     ("files", "reason"),
-    [([], Reason.FILE_MISSING), (["verse004_ctd.json"], Reason.FILE_MISSING), (["verse004.nii.gz"], Reason.NO_CENTROID)],
+    [
+        ([], Reason.FILE_MISSING),
+        (["verse004_ctd.json"], Reason.FILE_MISSING),
+        (["verse004.nii.gz"], Reason.NO_CENTROID),
+    ],
 )
 def test_what_is_absent_is_named(tmp_path, files, reason):
     scans = tree(tmp_path, files)

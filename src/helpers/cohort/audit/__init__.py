@@ -2,5 +2,6 @@
 
 from helpers.cohort.audit.assembly import audit_cohort, verdict_table
 from helpers.cohort.audit.composition import class_summary
+from helpers.cohort.audit.leakage import LeakageError, require_no_leakage
 
-__all__ = ["audit_cohort", "class_summary", "verdict_table"]
+__all__ = ["LeakageError", "audit_cohort", "class_summary", "require_no_leakage", "verdict_table"]

@@ -1,7 +1,6 @@
 """The whole audit: every check in order, and the tables behind them, ready for `audit.json`."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Optional
 
 import pandas as pd
@@ -26,13 +25,17 @@ CHECKS: dict[str, Callable[[AuditContext], Verdict]] = {
     "simulated": origin.check_origin,
     "exclusions": origin.check_exclusions,
     "identity": identity.check_identity,
+    "one_name_per_patient": identity.check_one_name_per_patient,
     "leakage": leakage.check_leakage,
     "duplicates": duplicates.check_duplicates,
+    "near_duplicates": duplicates.check_near_duplicates,
     "label_conflicts": duplicates.check_label_conflicts,
     "classes_per_patient": composition.check_classes_per_patient,
     "class_balance": composition.check_class_balance,
     "classes_per_split": composition.check_classes_per_split,
     "privacy": privacy.check_privacy,
+    "burned_in_text": privacy.check_burned_in_text,
+    "file_names": privacy.check_file_names,
     "confounds": confounds.check_confounds,
     "demographics": confounds.check_demographics,
     "agreement": agreement.check_agreement,
@@ -47,6 +50,7 @@ CHECKS: dict[str, Callable[[AuditContext], Verdict]] = {
     "graphics": pixels.check_graphics,
 }
 TABLES: dict[str, Callable[[AuditContext], pd.DataFrame]] = {
+    "identity": identity.identity_table,
     "table_one_by_class": table_one.table_one_by_class,
     "table_one_by_split": table_one.table_one_by_split,
     "confounds": confounds.confound_table,
@@ -84,7 +88,7 @@ def audit_cohort(
     left_out = () if splits is not None else NEED_SPLITS
     verdicts = {name: check(context) for name, check in CHECKS.items() if name not in left_out}
     audit = {
-        "verdicts": {name: asdict(found) | {"examples": list(found.examples)} for name, found in verdicts.items()},
+        "verdicts": {name: found.to_json_dict() for name, found in verdicts.items()},
         "flow": [dict(step) for step in cohort.flow],
         "tables": {name: _records(make(context)) for name, make in TABLES.items() if name not in left_out},
         "simulated": context.simulated,

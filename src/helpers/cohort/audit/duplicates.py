@@ -1,6 +1,9 @@
 """Images that occur more than once, and whether their copies agree."""
 
+import pandas as pd
+
 from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
+from helpers.cohort.copies import copy_groups
 from helpers.cohort.exclusions import Reason
 
 
@@ -16,6 +19,31 @@ def check_duplicates(context: AuditContext) -> Verdict:
     across = int((groups > 1).sum())
     detail = f"{len(groups)} images are stored more than once, {across} of them under different patients."
     return Verdict("fail" if across else "warn", checked, len(groups), detail, examples(doubled["sample_id"]))
+
+
+def check_near_duplicates(context: AuditContext) -> Verdict:
+    """Whether images are altered copies of others: resized, compressed, sharpened, turned, mirrored.
+
+    Neighbouring slices of one patient are as alike as that; they are counted and are no fault.
+    """
+    checked = "No image is an altered copy of another one: resized, compressed, sharpened, turned or mirrored."
+    near = context.near_copies
+    if near.empty:
+        return Verdict("pass", checked, 0, "No two different images are almost the same.")
+    across = near["patient_a"] != near["patient_b"]
+    augmented = near["kind"] == "augmented"
+    groups = copy_groups(context.table, copies=near).nunique()
+    detail = (
+        f"{groups} groups of almost equal images, in pairs: {(~across & ~augmented).sum()} within a patient, as "
+        f"neighbouring slices are, {(~across & augmented).sum()} turned, mirrored or augmented within a patient, "
+        f"{across.sum()} across patients."
+    )
+    doubtful = near[across | augmented]
+    if doubtful.empty:
+        return Verdict("pass", checked, 0, detail)
+    detail += " Keep the original of each, and augment during training instead."
+    samples = pd.concat([doubtful["sample_a"], doubtful["sample_b"]])
+    return Verdict("warn", checked, len(doubtful), detail, examples(samples))
 
 
 def check_label_conflicts(context: AuditContext) -> Verdict:

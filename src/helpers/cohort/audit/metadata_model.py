@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.impute import SimpleImputer
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -22,7 +21,7 @@ LEAF_PATIENTS = 5
 RESAMPLES = 1000
 INTERVAL_PERCENT = (2.5, 97.5)
 SEED = 0
-MISSING = "(missing)"
+MISSING, BELOW_ALL = "(missing)", -1e9
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def metadata_auroc(units: pd.DataFrame, *, columns: Sequence[str]) -> Optional[A
     if not len(columns) or len(patients) < 2 or patients.min() < MIN_PATIENTS_PER_CLASS:
         return None
     units = units.sort_values(["PatientID", "label"], ignore_index=True)
-    features = units[list(columns)].apply(lambda values: values if is_numeric(values) else values.astype(object))
+    features = units[list(columns)].apply(_filled)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
     scores = cross_val_predict(
         _model(features), features, units["label"], groups=units["PatientID"], cv=folds, method="predict_proba"
@@ -68,24 +67,20 @@ def metadata_auroc(units: pd.DataFrame, *, columns: Sequence[str]) -> Optional[A
     return AurocEstimate(float(estimate[0]), float(low), float(high), int(units["PatientID"].nunique()))
 
 
+def _filled(values: pd.Series) -> pd.Series:
+    """What is missing as a value of its own; a number below all others, which a tree can split off."""
+    if is_numeric(values):
+        return values.astype(float).fillna(BELOW_ALL)
+    return values.astype(object).where(values.notna(), MISSING)
+
+
 def _model(features: pd.DataFrame) -> Pipeline:
-    numeric = [name for name in features if is_numeric(features[name])]
-    text = [name for name in features if name not in numeric]
-    # A constant below all values keeps missing apart from any value that a tree may split at.
-    prepared = make_column_transformer(
-        (SimpleImputer(strategy="constant", fill_value=-1e9), numeric),
-        (
-            make_pipeline(
-                SimpleImputer(missing_values=None, strategy="constant", fill_value=MISSING),
-                OneHotEncoder(handle_unknown="ignore", min_frequency=LEAF_PATIENTS, sparse_output=False),
-            ),
-            text,
-        ),
-    )
+    text = [name for name in features if not is_numeric(features[name])]
+    rare_as_one = OneHotEncoder(handle_unknown="ignore", min_frequency=LEAF_PATIENTS, sparse_output=False)
     forest = RandomForestClassifier(
         TREES, min_samples_leaf=LEAF_PATIENTS, class_weight="balanced", random_state=SEED, n_jobs=1
     )
-    return make_pipeline(prepared, forest)
+    return make_pipeline(make_column_transformer((rare_as_one, text), remainder="passthrough"), forest)
 
 
 def _patient_weights(patients: pd.Series) -> np.ndarray:

@@ -1,12 +1,13 @@
 """A verdict of the audit, and what the checks are given to reach it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal, Optional
+from typing import Any, Literal, Optional
 
 import pandas as pd
 
+from helpers.cohort.copies import copy_groups
 from helpers.cohort.reading import Cohort
 from helpers.study import CohortParams, SplitParams
 
@@ -36,6 +37,10 @@ class Verdict:
     found: int
     detail: str
     examples: tuple[str, ...] = ()
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """The verdict as `audit.json` holds it."""
+        return asdict(self) | {"examples": list(self.examples)}
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,26 @@ class AuditContext:
         return self.params.source == "phantom"
 
     @cached_property
+    def near_copies(self) -> pd.DataFrame:
+        """The pairs of `cohort.copies` whose pixels are not identical, with the patient of each sample.
+
+        Columns as `find_copies` gives them, and patient_a, patient_b.
+        """
+        copies = self.cohort.copies
+        patients = self.table.set_index("sample_id")["PatientID"]
+        both = copies["sample_a"].isin(patients.index) & copies["sample_b"].isin(patients.index)
+        near = copies[both & (copies["kind"] != "identical")]
+        return near.assign(patient_a=near["sample_a"].map(patients), patient_b=near["sample_b"].map(patients))
+
+    @cached_property
     def placed(self) -> pd.DataFrame:
-        """The cohort table once per fold, with the columns fold and split; only where the cohort was divided."""
-        return self.splits.merge(self.table.drop(columns="split", errors="ignore"), on="sample_id", validate="m:1")
+        """The cohort table once per fold, with the columns fold, split and copy_group; only where it was divided.
+
+        Samples of one copy_group show almost the same picture (see `copy_groups`).
+        """
+        table = self.table.drop(columns="split", errors="ignore")
+        table = table.assign(copy_group=copy_groups(table, copies=self.near_copies))
+        return self.splits.merge(table, on="sample_id", validate="m:1")
 
 
 def examples(samples: Iterable[str]) -> tuple[str, ...]:

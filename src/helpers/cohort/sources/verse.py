@@ -66,7 +66,7 @@ class Verse:
         return Picture(
             pixels=image.pixels,
             spacing_mm=image.spacing_mm,
-            header={"PatientOrientation": image.orientation},
+            header={"PatientOrientation": image.orientation, "obliquity_deg": image.obliquity_deg},
             center_px=image.center_px,
         )
 
