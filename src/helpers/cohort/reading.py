@@ -173,7 +173,8 @@ def _read_samples(
 
 
 def _exclusion(entry: Entry, finding: NotUsable) -> Exclusion:
-    return Exclusion(entry.view.source, finding.reason, f"row {entry.line}: {finding.detail}")
+    line = f"row {entry.line}: " if entry.line else ""  # folders that are classes have no rows
+    return Exclusion(entry.view.source, finding.reason, f"{line}{finding.detail}")
 
 
 def _one_unit(samples: Sequence[Sample]) -> tuple[list[Sample], list[Exclusion]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.cohort.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS
+from helpers.cohort.entries import BOX_COLUMNS
 from helpers.cohort.identity import Pseudonyms
 from helpers.cohort.samples import CENTER_COLUMNS, Sample
 
@@ -24,7 +25,7 @@ TEXT_COLUMNS = (
     "split",
     "grade",
 )
-NUMBER_COLUMNS = (*NUMBER_KEYWORDS, "rescale_intercept", *CENTER_COLUMNS)
+NUMBER_COLUMNS = (*NUMBER_KEYWORDS, "rescale_intercept", *BOX_COLUMNS, *CENTER_COLUMNS)
 
 
 def sample_table(samples: Sequence[Sample], pseudonyms: Pseudonyms) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from typing import Any, Optional
 import pandas as pd
 
 from helpers.cohort.decoding import DecodedPicture
+from helpers.cohort.entries import BOX_COLUMNS, Box, Entry
 from helpers.cohort.exclusions import NotUsable, Reason
-from helpers.cohort.labels import Box, Entry
 from helpers.cohort.picture import View
 from helpers.cohort.sources.protocol import Source
 from helpers.study import CohortParams
@@ -34,7 +34,7 @@ def make_sample(entry: Entry, decoded: DecodedPicture, *, source: Source, params
         **_view_columns(entry.view),
         "label": entry.label,
         "level": entry.level,
-        "has_box": entry.box is not None,
+        **dict(zip(BOX_COLUMNS, entry.box or (None,) * 4, strict=True)),
         "center_row_px": center_row,
         "center_col_px": center_column,
         "row_spacing_mm": row_mm,

@@ -26,6 +26,7 @@ DELIMITER_HINT = "sep="  # Excel's own first line, for example `sep=;`
 INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"  # marks that spreadsheets and web pages leave in cells
 
 Row = list[Optional[str]]
+Cells = tuple[Row, list[int], list[Row]]  # header, the line that each row begins in, and the rows
 
 
 def read_text_table(path: Path) -> pd.DataFrame:
@@ -48,29 +49,28 @@ def read_text_table(path: Path) -> pd.DataFrame:
         If the file is missing, is no such table, has no row, two columns of one name, cells beyond its header, or
         formulas without a result.
     """
-    if not path.is_file():
-        raise CohortError(f"{short_path(path)}: no such labels table; correct cohort.labels")
-    try:
-        header, lines, rows = _reader(path)(path)
-    except CohortError:
-        raise
-    except UnicodeDecodeError as error:
-        raise CohortError(f"{short_path(path)}: not UTF-8; save it as `CSV UTF-8` or as Excel workbook") from error
-    except Exception as error:  # the libraries raise many kinds; each means that this file is no table
-        raise CohortError(f"{short_path(path)}: not readable as a table: {error}") from error
+    header, lines, rows = _read(path)
     named = _named_columns(header, path=path)
-    if len(named) == 1 and any(sum(cell is not None for cell in row) > 1 for row in rows):
-        raise CohortError(
-            f"{short_path(path)}: its first line names one column, {next(iter(named))!r}, and rows have more cells; put the "
-            "names of the columns into the first line, without a title above"
-        )
-    _check_width(rows, lines=lines, width=len(header), path=path)
+    _check_cells(rows, lines=lines, header=header, path=path)
     cells = [[row[place] if place < len(row) else None for place in named.values()] for row in rows]
     index = [line - FIRST_DATA_LINE for line in lines]
     table = pd.DataFrame(cells, index=index, columns=list(named), dtype=object).dropna(how="all")
     if table.empty:
         raise CohortError(f"{short_path(path)}: has a header but no row below it; save the table with its rows")
     return table.astype(object).where(table.notna(), None)
+
+
+def _read(path: Path) -> Cells:
+    if not path.is_file():
+        raise CohortError(f"{short_path(path)}: no such labels table; correct cohort.labels")
+    try:
+        return _reader(path)(path)
+    except CohortError:
+        raise
+    except UnicodeDecodeError as error:
+        raise CohortError(f"{short_path(path)}: not UTF-8; save it as `CSV UTF-8` or as Excel workbook") from error
+    except Exception as error:  # the libraries raise many kinds; each means that this file is no table
+        raise CohortError(f"{short_path(path)}: not readable as a table: {error}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -80,8 +80,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (nearest: {lowered[close[0]]!r})" if close else ""
 
 
-def _reader(path: Path) -> Callable[[Path], tuple[Row, list[int], list[Row]]]:
-    """Header, line numbers and rows are what each reader gives."""
+def _reader(path: Path) -> Callable[[Path], Cells]:
+    """The reader for the kind of file, by its suffix."""
     suffix = path.suffix.lower()
     if suffix in TEXT_SUFFIXES:
         return _read_csv
@@ -104,16 +104,22 @@ def _named_columns(header: Row, *, path: Path) -> dict[str, int]:
     return named
 
 
-def _check_width(rows: Sequence[Row], *, lines: Sequence[int], width: int, path: Path) -> None:
+def _check_cells(rows: Sequence[Row], *, lines: Sequence[int], header: Row, path: Path) -> None:
+    """Whether every cell has a column; cells below a header without a name are notes, and nothing is said of them."""
+    if sum(map(bool, header)) == 1 and any(sum(map(bool, row)) > 1 for row in rows):
+        raise CohortError(
+            f"{short_path(path)}: its first line names one column, and rows have more cells; put the names of the "
+            "columns into the first line, without a title above"
+        )
     for line, row in zip(lines, rows, strict=True):
-        if any(row[width:]):
+        if any(row[len(header) :]):
             raise CohortError(
-                f"{short_path(path)}: row {line} has more cells than the header has columns ({width}); put quotes "
-                "around text that holds the delimiter, and write decimal points, not commas"
+                f"{short_path(path)}: row {line} has more cells than the header has columns ({len(header)}); put "
+                "quotes around text that holds the delimiter, and write decimal points, not commas"
             )
 
 
-def _read_csv(path: Path) -> tuple[Row, list[int], list[Row]]:
+def _read_csv(path: Path) -> Cells:
     encoding = "utf-16" if path.read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     with path.open(encoding=encoding, newline="") as stream:
         first = stream.readline()
@@ -134,7 +140,7 @@ def _read_csv(path: Path) -> tuple[Row, list[int], list[Row]]:
     return [_text(name) for name in header], starts, rows
 
 
-def _read_excel(path: Path) -> tuple[Row, list[int], list[Row]]:
+def _read_excel(path: Path) -> Cells:
     sheet = openpyxl.load_workbook(path, data_only=True).worksheets[0]
     for merged in list(sheet.merged_cells.ranges):
         value = sheet.cell(merged.min_row, merged.min_col).value
@@ -157,7 +163,7 @@ def _check_formulas(results: Worksheet, *, path: Path) -> None:
                 )
 
 
-def _read_parquet(path: Path) -> tuple[Row, list[int], list[Row]]:
+def _read_parquet(path: Path) -> Cells:
     table = pd.read_parquet(path)
     table = table.reset_index([name for name in table.index.names if name is not None])
     rows = [[_text(cell) for cell in row] for row in table.astype(object).to_numpy()]

@@ -1,12 +1,45 @@
 import pandas as pd
+import pytest
+
+from helpers.cohort.audit.identity import (
+    check_identity,
+    check_one_name_per_patient,
+    identity_table,
+    patients_with_copies,
+)
 
 
-def test_missing_studies_warn(table, statuses):
+def test_missing_studies_warn(table, make_context):
     table["StudyInstanceUID"] = pd.Series([None] * 75, dtype="str")
-    assert statuses(table)["identity"] == "warn"
+    assert check_identity(make_context(table)).status == "warn"
 
 
-def test_a_study_of_two_patients_fails(table, audit):
-    table.loc[3, "StudyInstanceUID"] = "U0"
-    verdict = audit(table)["verdicts"]["identity"]
-    assert (verdict["status"], verdict["found"], verdict["examples"]) == ("fail", 1, ["S000", "S003"])
+@pytest.mark.parametrize("column", ["StudyInstanceUID", "SeriesInstanceUID"])
+def test_a_study_or_series_of_two_patients_fails(table, make_context, column):
+    table.loc[3, column] = table.loc[0, column]
+    verdict = check_identity(make_context(table))
+    assert (verdict.status, verdict.found, verdict.examples) == ("fail", 1, ("S000", "S003"))
+
+
+def test_everything_is_counted(table, make_context):
+    table.loc[1, ["PatientID", "StudyInstanceUID", "pixel_sha256"]] = ["P0", "U0", "h0"]
+    counted = identity_table(make_context(table)).set_index("what")["number"].to_dict()
+    assert counted == {"patients": 74, "studies": 74, "series": 75, "images": 74, "samples": 75}
+    assert "74 patients, 74 studies, 75 series" in check_identity(make_context(table)).detail
+
+
+def test_patients_without_common_images_have_one_name_each(table, make_context):
+    table.loc[1, ["PatientID", "pixel_sha256"]] = ["P0", "h0"]
+    within = pd.DataFrame({"sample_a": ["S000"], "sample_b": ["S001"], "kind": ["near"]})
+    assert check_one_name_per_patient(make_context(table, fields={"copies": within})).status == "pass"
+
+
+def test_copies_across_patients_make_one_person_of_two_names_likely(table, make_context):
+    table.loc[3, "pixel_sha256"] = "h0"
+    near = pd.DataFrame({"sample_a": ["S003", "S004"], "sample_b": ["S000", "S010"], "kind": ["near", "augmented"]})
+    context = make_context(table, fields={"copies": near})
+    pairs = patients_with_copies(context)
+    assert sorted(pairs.itertuples(index=False, name=None)) == [("P0", "P3"), ("P10", "P4")]
+    verdict = check_one_name_per_patient(context)
+    assert (verdict.status, verdict.found) == ("warn", 2)
+    assert verdict.examples == ("S000", "S003", "S004", "S010")

@@ -1,40 +1,135 @@
+import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.cohort.audit.leakage import leakage_matrix
+from helpers.cohort.audit import LeakageError, require_no_leakage
+from helpers.cohort.audit.leakage import SHARED_BY, check_leakage, check_overlap, leakage_matrix, overlap
 from helpers.cohort.splits import split_cohort
 from helpers.study import SplitParams
 
 
-@pytest.mark.parametrize(
-    ("column", "shared"), [("PatientID", "patients"), ("StudyInstanceUID", "studies"), ("pixel_sha256", "pixels")]
-)
-def test_every_kind_of_leak_is_found(table, audit, column, shared):
-    """One value given to two samples of one class that lie in different splits of the first fold."""
-    splits = split_cohort(table, SplitParams(n_folds=2))
-    first = splits[splits["fold"] == 0].set_index("sample_id")["split"].reindex(table["sample_id"])
-    same = table[table["label"] == "A"]
-    places = first.loc[same["sample_id"]]
-    one, other = places.index[places == "train"][0], places.index[places == "test"][0]
+@pytest.fixture
+def splits(table):
+    return split_cohort(table, SplitParams(n_folds=2))
+
+
+@pytest.fixture
+def apart(table, splits):
+    """Two samples of one class, the first in training and the second in the test part of the first fold."""
+    first = splits[splits["fold"] == 0].set_index("sample_id")["split"]
+    same = first.loc[table.loc[table["label"] == "A", "sample_id"]]
+    return same.index[same == "train"][0], same.index[same == "test"][0]
+
+
+def pair_of_copies(one, other, kind="near"):
+    return pd.DataFrame({"sample_a": [one], "sample_b": [other], "kind": [kind], "correlation": [0.97]})
+
+
+@pytest.mark.parametrize("shared", [name for name in SHARED_BY if name != "near_identical_images"])
+def test_every_kind_of_leak_is_found(table, make_context, splits, apart, shared):
+    """One value given to two samples that lie in different splits of the first fold."""
+    column = SHARED_BY[shared]
+    one, other = apart
     table.loc[table["sample_id"] == other, column] = table.loc[table["sample_id"] == one, column].item()
-    result = audit(table, splits=splits, n_folds=2)
-    verdict = result["verdicts"]["leakage"]
-    assert verdict["status"] == "fail"
-    assert verdict["examples"] == sorted([one, other])
-    leaks = pd.DataFrame(result["leakage"])
+    context = make_context(table, splits=splits)
+    verdict = check_leakage(context)
+    assert verdict.status == "fail"
+    assert verdict.examples == tuple(sorted(apart))
+    leaks = leakage_matrix(context.placed)
     assert leaks.query("fold == 0 and pair == 'train and test'")[shared].tolist() == [1]
     assert leaks.drop(columns=["fold", "pair", shared]).to_numpy().sum() == 0
 
 
-def test_the_papers_split_fails_with_words(table, audit):
+@pytest.mark.parametrize("kind", ["near", "augmented"])
+def test_altered_copies_leak(table, make_context, splits, apart, kind):
+    context = make_context(table, splits=splits, fields={"copies": pair_of_copies(*apart, kind)})
+    verdict = check_leakage(context)
+    assert (verdict.status, verdict.examples) == ("fail", tuple(sorted(apart)))
+    leaks = leakage_matrix(context.placed)
+    assert leaks.query("fold == 0 and pair == 'train and test'")["near_identical_images"].tolist() == [1]
+    assert "near identical images" in verdict.detail
+
+
+def test_copies_on_one_side_do_not_leak(table, make_context, splits):
+    first = splits[splits["fold"] == 0].set_index("sample_id")["split"]
+    second = splits[splits["fold"] == 1].set_index("sample_id")["split"]
+    together = first.index[(first == "train") & (second.reindex(first.index) == "test")][:2]
+    context = make_context(table, splits=splits, fields={"copies": pair_of_copies(*sorted(together))})
+    assert check_leakage(context).status == "pass"
+
+
+def test_a_copy_of_a_copy_leaks(table, make_context, splits, apart):
+    """Three pictures in a chain, the middle one excluded from neither split: the ends count as one group."""
+    one, other = apart
+    first = splits[splits["fold"] == 0].set_index("sample_id")["split"]
+    middle = next(name for name in first.index[first == "train"] if name != one)
+    copies = pd.concat([pair_of_copies(one, middle), pair_of_copies(middle, other)])
+    matrix = leakage_matrix(make_context(table, splits=splits, fields={"copies": copies}).placed)
+    assert matrix.query("fold == 0 and pair == 'train and test'")["near_identical_images"].tolist() == [1]
+
+
+def test_the_papers_split_fails_unless_it_is_meant(table, audit):
     table["PatientID"] = [f"P{number // 6}" for number in range(75)]
-    verdict = audit(table, split_method="image_holdout", test_images=20)["verdicts"]["leakage"]
-    assert verdict["status"] == "fail"
-    assert verdict["found"] > 0
-    assert "Intended: the paper's protocol" in verdict["detail"]
+    options = {"split_method": "image_holdout", "test_images": 20}
+    found = audit(table, **options)
+    assert found["verdicts"]["leakage"]["status"] == "fail"
+    assert "patients" in found["verdicts"]["leakage"]["detail"]
+    with pytest.raises(LeakageError, match="merge_linked_patients.*remove the copies.*intended_leakage"):
+        require_no_leakage(found)
+    words = "the paper divided images, not patients"
+    meant = audit(table, intended_leakage=words, **options)
+    assert meant["verdicts"]["leakage"]["status"] == "warn"
+    assert f"\u201c{words}\u201d" in meant["verdicts"]["leakage"]["detail"]
+    require_no_leakage(meant)
 
 
-def test_missing_studies_are_not_a_shared_study(table):
+def test_a_clean_cohort_goes_on(table, audit):
+    found = audit(table, n_folds=3)
+    require_no_leakage(found)
+    assert pd.DataFrame(found["leakage"])[list(SHARED_BY)].to_numpy().sum() == 0
+    assert len(found["leakage"]) == 9
+
+
+def test_missing_studies_are_not_a_shared_study(table, make_context):
     table["StudyInstanceUID"] = pd.Series([None] * 75, dtype="str")
-    placed = split_cohort(table, SplitParams()).merge(table, on="sample_id")
-    assert leakage_matrix(placed)["studies"].sum() == 0
+    assert leakage_matrix(make_context(table).placed)["studies"].sum() == 0
+
+
+@pytest.fixture
+def textures():
+    """Thumbnails without likeness, by the hash of their pixels."""
+    rng = np.random.default_rng(2)
+    return {f"h{number}": rng.integers(0, 256, (32, 32)).astype(np.uint8) for number in range(75)}
+
+
+@pytest.fixture
+def outside(table):
+    """A cohort of other patients that happens to use the same names for samples and files."""
+    other = table.head(9).copy()
+    for column in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "pixel_sha256"):
+        other[column] = "other" + other[column]
+    return other
+
+
+@pytest.fixture
+def outside_textures(outside):
+    rng = np.random.default_rng(3)
+    return {name: rng.integers(0, 256, (32, 32)).astype(np.uint8) for name in outside["pixel_sha256"]}
+
+
+def test_an_external_cohort_of_other_patients_is_external(table, outside, textures, outside_textures, make_cohort):
+    one, other = make_cohort(outside, thumbnails=outside_textures), make_cohort(table, thumbnails=textures)
+    assert set(overlap(one, other).values()) == {0}
+    assert check_overlap(one, other).status == "pass"
+
+
+@pytest.mark.parametrize("shared", list(SHARED_BY))
+def test_every_kind_of_overlap_is_found(table, outside, textures, outside_textures, make_cohort, shared):
+    if shared == "near_identical_images":
+        outside_textures["otherh4"] = np.clip(textures["h20"] * 0.8 + 20, 0, 255).astype(np.uint8)
+    else:
+        outside.loc[4, SHARED_BY[shared]] = table.loc[20, SHARED_BY[shared]]
+    one, other = make_cohort(outside, thumbnails=outside_textures), make_cohort(table, thumbnails=textures)
+    assert overlap(one, other) == dict.fromkeys(SHARED_BY, 0) | {shared: 1}
+    verdict = check_overlap(one, other)
+    assert (verdict.status, verdict.found) == ("fail", 1)
