@@ -18,35 +18,17 @@ REPOSITORY = Path(__file__).parents[1]
 SMOKE = "params/smoke.yaml"
 
 
-def make_project(folder: Path) -> Path:
-    """A project folder of its own with the real notebooks and parameters, so that runs do not meet the user's."""
-    folder.mkdir()
-    shutil.copy(REPOSITORY / "pyproject.toml", folder)
-    for name in ("notebooks", "params"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    return folder
-
-
-def study(project: Path, *arguments: str) -> str:
-    """Run the console command in a project; fails with everything it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "helpers.cli", *arguments], cwd=project, capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def stages_that_ran(output: str) -> list[str]:
     return [stage.key for stage in STAGES if f"{stage.key} " in output and f"{stage.key:<18} up to date" not in output]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
+def project(tmp_path_factory, make_project) -> Path:
     return make_project(tmp_path_factory.mktemp("smoke") / "project")
 
 
 @pytest.fixture(scope="module")
-def output(project) -> str:
+def output(project, study) -> str:
     return study(project, "run", SMOKE)
 
 
@@ -90,14 +72,14 @@ class TestSmoke:
         assert accuracy["estimate"] == pytest.approx((predicted == tested["y_true"]).mean())
         assert accuracy["ci_low"] <= accuracy["estimate"] <= accuracy["ci_high"]
 
-    def test_another_fresh_run_gives_the_same_numbers(self, run, tmp_path):
+    def test_another_fresh_run_gives_the_same_numbers(self, run, study, make_project, tmp_path):
         other = make_project(tmp_path / "project")
         study(other, "run", SMOKE)
         again = Run(other / "runs" / "smoke")
         pd.testing.assert_frame_equal(run.read_table("predictions"), again.read_table("predictions"), check_exact=True)
         assert run.path("metrics").read_bytes() == again.path("metrics").read_bytes()
 
-    def test_nothing_changed_nothing_runs_and_evaluation_alone_reruns_what_follows(self, project, run):
+    def test_nothing_changed_nothing_runs_and_evaluation_alone_reruns_what_follows(self, project, run, study):
         assert stages_that_ran(study(project, "run", SMOKE)) == []
         changed = study(project, "run", SMOKE, "--set", "evaluation.n_bootstrap=150")
         assert stages_that_ran(changed) == ["04_evaluation", "05_error_analysis", "report"]
@@ -136,7 +118,7 @@ class TestSmoke:
 
 @pytest.mark.slow
 @pytest.mark.shared
-def test_real_vertebrae_run_through_and_the_report_is_modest(shared_data, tmp_path):
+def test_real_vertebrae_run_through_and_the_report_is_modest(shared_data, tmp_path, study, make_project):
     """75 real vertebrae as an image folder; a small network, since this asks whether it runs, not how well."""
     (tmp_path / "shared").symlink_to(shared_data.parent)
     project = make_project(tmp_path / "project")

@@ -1,28 +1,21 @@
 import pandas as pd
 import pytest
 
-from helpers.cohort.accounting import flow_step, list_files, unnamed_files
+from helpers.cohort.accounting import flow_step, unnamed_files
 from helpers.cohort.exclusions import Exclusion, Reason
 from helpers.cohort.sources import DicomTree
 
 FILES = ["a.dcm", "b.dcm", "s/1.dcm", "s/2.dcm"]
 
 
-def test_hidden_files_and_the_table_are_not_listed(tmp_path):
-    for name in ("b/c.dcm", "a.dcm", ".DS_Store", ".git/x", "labels.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert list_files(tmp_path, without=[tmp_path / "labels.csv"]) == ["a.dcm", "b/c.dcm"]
-
-
-def test_files_that_no_row_names_are_told(folder, write_ct, write_series):
+def test_files_that_no_row_names_are_told(folder, write_ct, write_series, write_labels, dicom_params):
     write_ct(folder / "used.dcm")
     write_ct(folder / "spare.dcm")
     write_series(folder / "series")
     (folder / "series" / "notes.txt").write_text("text")
-    files = list_files(folder, without=[])
-    source = DicomTree(folder, folder / "labels.csv")
-    found = unnamed_files(files, labels=["used.dcm", "series\\"], source=source)
+    labels = write_labels([{"file": "used.dcm", "label": "A"}, {"file": "series", "label": "A"}])
+    source = DicomTree(folder, labels, params=dicom_params)
+    found = unnamed_files(source.files(), labels=["used.dcm", "series\\"], source=source)
     assert [(item.source, item.reason) for item in found] == [
         ("series/notes.txt", Reason.NOT_DICOM),
         ("spare.dcm", Reason.UNLABELLED_FILE),

@@ -109,11 +109,24 @@ def test_images_of_different_patients_are_no_copies(simulated, find):
     assert [(a, b) for a, b, _ in pairs(found) if whose[a] != whose[b]] == []
 
 
+def test_black_borders_make_no_copies(simulated, find):
+    """Pictures of one export often have the same border, the strongest edge of all."""
+    pictures, patients = simulated
+    framed = [pixels.copy() for pixels in pictures]
+    for pixels in framed:
+        rows, columns = pixels.shape
+        pixels[: rows // 5] = pixels[-rows // 5 :] = pixels[:, : columns // 7] = pixels.min()
+    whose = dict(zip([f"S{number:02d}" for number in range(len(framed))], patients, strict=True))
+    assert [(a, b) for a, b, _ in pairs(find(framed)) if whose[a] != whose[b]] == []
+    copy = jpeg(np.clip((framed[2] + 400) / 1400 * 255, 0, 255).astype(np.uint8))
+    assert f"S{len(framed)}" in set(find([*framed, copy])["sample_b"])
+
+
 @pytest.mark.parametrize("how", ALTERED)
 def test_altered_copies_are_near(greys, find, how):
     found = find([*greys[:8], ALTERED[how](greys[3])])
     assert ("S03", "S08", "near") in pairs(found)
-    assert found["correlation"].between(0.9, 1).all()
+    assert found["correlation"].between(0.85, 1).all()
 
 
 @pytest.mark.parametrize("how", TURNED)

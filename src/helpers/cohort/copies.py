@@ -2,7 +2,8 @@
 
 A copy that lies in training and in test makes a score worthless, and it need not be identical to do so. Pictures are
 compared by their thumbnails: first 64 bits of a perceptual hash for all pairs, then the correlation of what is finer
-than the coarse layout, which all spines have in common.
+than the coarse layout, which all spines have in common. Black or white borders, which pictures of one export have in
+common, are left out.
 
 The limits were measured on the simulated cohort (350 patients) and on real CT; `tests/cohort/test_copies.py` repeats
 the measurement on a small scale.
@@ -13,7 +14,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import gaussian_filter, rotate
+from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter, rotate
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -24,9 +25,14 @@ COLUMNS = ("sample_a", "sample_b", "kind", "correlation")
 # Bits of 64 that may differ. Copies that were resized, compressed or brightened differ in 6 at most, strong contrast in
 # 12; a thousandth of the pairs of different patients comes as close and goes on to the second step.
 MAX_BITS = 12
-# Of the detail of two thumbnails. Copies reach 0.95 and more; pictures of different patients 0.86 at most.
-MIN_CORRELATION = 0.90
+# Of the detail of two thumbnails. Copies reach 0.9 and mostly 0.95 and more; pictures of different patients 0.60 at most,
+# and 0.73 where a fifth of each was blackened on every side but one.
+MIN_CORRELATION = 0.85
+MIN_COMMON_PX = 200  # of 1024: less than a fifth of a picture tells nothing
 DETAIL_SIGMA = 2.0
+CONTRAST_SIGMA = 3.0  # a sharp edge counts no more than the structure of bone
+CONTRAST_FLOOR = 5.0  # grey levels, about the noise
+BLACK, WHITE = 4, 251  # what is darker or brighter over three by three pixels of a thumbnail is border, or cut off
 # Where file names tell of a copy, pictures turned by a few degrees only have to be alike.
 MIN_STEM_CORRELATION = 0.75
 ANGLES_DEG = tuple(range(-20, 21, 2))
@@ -104,15 +110,16 @@ def _identical_pairs(files: pd.DataFrame) -> Iterator[tuple[str, str, str, float
 
 def _similar_pairs(stack: np.ndarray) -> Iterator[Pair]:
     """Pairs of thumbnails that are alike as they are, or once one of them is turned or mirrored."""
-    detail = _detail(stack)
+    detail, seen = _detail(stack)
     usable = np.flatnonzero(detail.any(axis=(1, 2)))  # blank pictures resemble nothing
-    detail, stack = detail[usable], stack[usable]
+    detail, seen, stack = detail[usable], seen[usable], stack[usable]
     hashes = _hashes(stack, ORIENTATIONS[0])
     for orientation in ORIENTATIONS:
         kind = "near" if orientation == ORIENTATIONS[0] else "augmented"
         for first, second in _close_hashes(_hashes(stack, orientation), hashes):
-            turned = _turned(detail[first], orientation).astype(np.float32)
-            value = np.einsum("nij,nij->n", turned, detail[second].astype(np.float32))
+            value = _correlation(
+                (_turned(detail[first], orientation), _turned(seen[first], orientation)), (detail[second], seen[second])
+            )
             alike = np.flatnonzero(value >= MIN_CORRELATION)
             for pair in alike:
                 yield int(usable[first[pair]]), int(usable[second[pair]]), kind, value[pair]
@@ -121,7 +128,7 @@ def _similar_pairs(stack: np.ndarray) -> Iterator[Pair]:
 def _close_hashes(turned: np.ndarray, hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks of pairs of positions, the first one smaller, whose hashes differ in few bits.
 
-    All pairs are compared, so that none is missed: 100,000 pictures in about ten seconds for each orientation.
+    All pairs are compared, so that none is missed: 100,000 pictures take about ten seconds for each orientation.
     """
     for start in range(0, len(hashes), HASH_BLOCK):
         bits = np.bitwise_count(turned[start : start + HASH_BLOCK, None] ^ hashes[None, start:])
@@ -168,14 +175,51 @@ def _hashes(stack: np.ndarray, orientation: tuple[int, bool]) -> np.ndarray:
     return hashes
 
 
-def _detail(stack: np.ndarray) -> np.ndarray:
-    """(N, 32, 32) float16 without the coarse layout; each of mean 0 and norm 1, or 0 throughout if it is blank."""
-    detail = np.empty(stack.shape, np.float16)
+def _correlation(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(N,) correlation of details, each given with its mask, where both are seen; 0 where that is too little."""
+    common = (one[1] & other[1]).reshape(len(one[1]), -1)
+    count = common.sum(axis=1)
+    first, second = (_within(detail, common=common, count=count) for detail, _ in (one, other))
+    value = np.einsum("np,np->n", first, second)
+    return np.where(count >= MIN_COMMON_PX, value, 0.0)
+
+
+def _within(detail: np.ndarray, *, common: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """(N, 1024) float32 of mean 0 and norm 1 over the common pixels, 0 elsewhere."""
+    values = np.where(common, detail.reshape(common.shape), 0).astype(np.float32)
+    mean = values.sum(axis=1) / np.maximum(count, 1)
+    centred = np.where(common, values - mean[:, None], 0)
+    return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6)
+
+
+def _detail(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is finer than the coarse layout, in units of its local contrast, and where there is a picture at all.
+
+    Returns
+    -------
+    (N, 32, 32) float16, and (N, 32, 32) bool, false in borders and up to two pixels beside them.
+    """
+    detail, seen = np.empty(stack.shape, np.float16), np.empty(stack.shape, bool)
     for block in _blocks(len(stack)):
+        seen[block] = _seen(stack[block])
+        weight = seen[block].astype(np.float32)
         grey = stack[block].astype(np.float32)
-        fine = grey - gaussian_filter(grey, (0, DETAIL_SIGMA, DETAIL_SIGMA))
-        detail[block] = _unit(fine.reshape(len(fine), -1)).reshape(fine.shape)
-    return detail
+        fine = (grey - _local_mean(grey, weight=weight, sigma=DETAIL_SIGMA)) * weight
+        contrast = np.sqrt(_local_mean(fine**2, weight=weight, sigma=CONTRAST_SIGMA))
+        detail[block] = fine / (contrast + CONTRAST_FLOOR)
+    return detail, seen
+
+
+def _seen(stack: np.ndarray) -> np.ndarray:
+    """False where a thumbnail is black or white throughout, as around a pasted picture, and close to that."""
+    cut = (maximum_filter(stack, (1, 3, 3)) <= BLACK) | (minimum_filter(stack, (1, 3, 3)) >= WHITE)
+    return ~maximum_filter(cut, (1, 5, 5))
+
+
+def _local_mean(values: np.ndarray, *, weight: np.ndarray, sigma: float) -> np.ndarray:
+    """Mean around each pixel of the pixels that are seen."""
+    around = (0, sigma, sigma)
+    return gaussian_filter(values * weight, around) / np.maximum(gaussian_filter(weight, around), 1e-3)
 
 
 def _blocks(count: int) -> Iterator[slice]:

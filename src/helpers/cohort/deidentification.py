@@ -1,11 +1,11 @@
 """Attributes of a DICOM header that should hold nothing when a file leaves an institution, and which of them still do.
 
 The attributes are those that the Basic Application Level Confidentiality Profile removes, empties or replaces (DICOM
-PS3.15, table E.1-1, edition 2024). Three kinds of them are left out on purpose:
+PS3.15, table E.1-1, edition 2024b). Three kinds of them are left out on purpose:
 
 - UIDs, with SOPInstanceUID and the like: without them no image belongs to a study; the project shows them hashed;
 - PatientID: a file needs one, and whether it is a pseudonym cannot be seen in it; the project shows it hashed;
-- containers such as ContentSequence: what lies inside them is looked at instead.
+- containers such as ContentSequence or OriginalAttributesSequence: what lies inside them is looked at instead.
 
 Dates and names are recognised by their value representation: the table lists nearly all of them, and one that it does
 not list tells as much.
@@ -26,60 +26,65 @@ PRIVATE = "PrivateAttributes"
 # Group of attributes -> keywords of PS3.6. Names (VR PN) and dates (DA, DT, TM) are added from the dictionary below.
 PROFILE_TEXT = {
     "person": """
-        AdmissionID AdditionalPatientHistory Allergies BranchOfService ConfidentialityConstraintOnPatientDataDescription
-        CountryOfResidence CurrentPatientLocation InsurancePlanIdentification IssuerOfAdmissionID
-        IssuerOfAdmissionIDSequence IssuerOfPatientID IssuerOfServiceEpisodeID IssuerOfServiceEpisodeIDSequence
-        MedicalAlerts MedicalRecordLocator MilitaryRank Occupation OtherPatientIDs OtherPatientIDsSequence
-        PatientAddress PatientInsurancePlanCodeSequence PatientPrimaryLanguageCodeSequence
-        PatientPrimaryLanguageModifierCodeSequence PatientReligiousPreference PatientTelecomInformation
-        PatientTelephoneNumbers ReferencedPatientAliasSequence ReferencedPatientPhotoSequence ReferencedPatientSequence
-        RegionOfResidence ServiceEpisodeID SpecialNeeds AccessionNumber StudyID StudyIDIssuer RequestedProcedureID
-        PerformedProcedureStepID ScheduledProcedureStepID FillerOrderNumberImagingServiceRequest
-        PlacerOrderNumberImagingServiceRequest ResultsID ResultsIDIssuer InterpretationID InterpretationIDIssuer
-        ClinicalTrialSubjectID ClinicalTrialSubjectReadingID IssuerOfClinicalTrialSubjectID
-        IssuerOfClinicalTrialSubjectReadingID PersonIdentificationCodeSequence PersonAddress PersonTelecomInformation
-        PersonTelephoneNumbers AddressTrial TelephoneNumberTrial DistributionAddress SpecimenAccessionNumber
-        SpecimenIdentifier IssuerOfTheSpecimenIdentifierSequence ContainerIdentifier ContainerComponentID
-        IssuerOfTheContainerIdentifierSequence SlideIdentifier BarcodeValue LabelText
+        AccessionNumber AdditionalPatientHistory AddressTrial AdmissionID Allergies BarcodeValue BranchOfService
+        ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ConfidentialityConstraintOnPatientDataDescription
+        ContainerComponentID ContainerIdentifier CountryOfResidence CurrentPatientLocation DistributionAddress
+        FillerOrderNumberImagingServiceRequest InsurancePlanIdentification InterpretationID
+        InterpretationIDIssuer IssuerOfAdmissionID IssuerOfAdmissionIDSequence IssuerOfClinicalTrialSubjectID
+        IssuerOfClinicalTrialSubjectReadingID IssuerOfPatientID IssuerOfServiceEpisodeID
+        IssuerOfServiceEpisodeIDSequence IssuerOfTheContainerIdentifierSequence
+        IssuerOfTheSpecimenIdentifierSequence LabelText MedicalAlerts MedicalRecordLocator MilitaryRank
+        Occupation OtherPatientIDs OtherPatientIDsSequence PatientAddress PatientInsurancePlanCodeSequence
+        PatientPrimaryLanguageCodeSequence PatientPrimaryLanguageModifierCodeSequence PatientReligiousPreference
+        PatientTelecomInformation PatientTelephoneNumbers PerformedProcedureStepID PersonAddress
+        PersonIdentificationCodeSequence PersonTelecomInformation PersonTelephoneNumbers
+        PlacerOrderNumberImagingServiceRequest ReferencedPatientAliasSequence ReferencedPatientPhotoSequence
+        ReferencedPatientSequence RegionOfResidence RequestedProcedureID ResultsID ResultsIDIssuer
+        ScheduledProcedureStepID ServiceEpisodeID SlideIdentifier SpecialNeeds SpecimenAccessionNumber
+        SpecimenIdentifier StudyID StudyIDIssuer TelephoneNumberTrial
     """,
     "characteristics": """
-        EthnicGroup PatientAge PatientSex PatientSexNeutered PatientSize PatientWeight PatientState
+        EthnicGroup PatientAge PatientSex PatientSexNeutered PatientSize PatientState PatientWeight
         PregnancyStatus SmokingStatus
     """,
     "staff": """
-        ActualHumanPerformersSequence AuthorObserverSequence ConsultingPhysicianIdentificationSequence
-        ContentCreatorIdentificationCodeSequence HumanPerformerOrganization InterpretationApproverSequence
-        IntendedRecipientsOfResultsIdentificationSequence OperatorIdentificationSequence ParticipantSequence
-        PerformingPhysicianIdentificationSequence PhysiciansOfRecordIdentificationSequence
-        PhysiciansReadingStudyIdentificationSequence ReferringPhysicianAddress ROICreatorSequence ROIInterpreterSequence
-        ReferringPhysicianIdentificationSequence ReferringPhysicianTelephoneNumbers OrderCallbackPhoneNumber
-        OrderCallbackTelecomInformation Originator ResultsDistributionListSequence ScheduledHumanPerformersSequence
-        ScheduledPerformingPhysicianIdentificationSequence TopicAuthor VerbalSourceIdentifierCodeSequenceTrial
-        VerifyingObserverIdentificationCodeSequence VerifyingObserverSequence CertificateOfSigner CameraOwnerName
+        ActualHumanPerformersSequence AuthorObserverSequence CameraOwnerName CertificateOfSigner
+        ConsultingPhysicianIdentificationSequence ContentCreatorIdentificationCodeSequence
+        HumanPerformerOrganization IntendedRecipientsOfResultsIdentificationSequence
+        InterpretationApproverSequence OperatorIdentificationSequence OrderCallbackPhoneNumber
+        OrderCallbackTelecomInformation Originator ParticipantSequence PerformingPhysicianIdentificationSequence
+        PhysiciansOfRecordIdentificationSequence PhysiciansReadingStudyIdentificationSequence
+        ReferringPhysicianAddress ReferringPhysicianIdentificationSequence ReferringPhysicianTelephoneNumbers
+        ResultsDistributionListSequence ROICreatorSequence ROIInterpreterSequence
+        ScheduledHumanPerformersSequence ScheduledPerformingPhysicianIdentificationSequence TopicAuthor
+        VerbalSourceIdentifierCodeSequenceTrial VerifyingObserverIdentificationCodeSequence
+        VerifyingObserverSequence
     """,
     "institution": """
-        ClinicalTrialCoordinatingCenterName ClinicalTrialProtocolEthicsCommitteeName ClinicalTrialProtocolID
-        ClinicalTrialProtocolEthicsCommitteeApprovalNumber ClinicalTrialProtocolName ClinicalTrialSeriesID
-        ClinicalTrialSiteID ClinicalTrialSiteName ClinicalTrialSponsorName ClinicalTrialTimePointID
-        CustodialOrganizationSequence InstitutionAddress InstitutionCodeSequence InstitutionName
-        InstitutionalDepartmentName InstitutionalDepartmentTypeCodeSequence IssuerOfClinicalTrialProtocolID
-        IssuerOfClinicalTrialSeriesID IssuerOfClinicalTrialSiteID IssuerOfClinicalTrialTimePointID
-        OrderEntererLocation OtherClinicalTrialProtocolIDsSequence PatientInstitutionResidence PerformedLocation
+        ClinicalTrialCoordinatingCenterName ClinicalTrialProtocolEthicsCommitteeApprovalNumber
+        ClinicalTrialProtocolEthicsCommitteeName ClinicalTrialProtocolID ClinicalTrialProtocolName
+        ClinicalTrialSeriesID ClinicalTrialSiteID ClinicalTrialSiteName ClinicalTrialSponsorName
+        ClinicalTrialTimePointID CustodialOrganizationSequence GPSAltitude GPSAltitudeRef GPSAreaInformation
+        GPSDateStamp GPSDestBearing GPSDestBearingRef GPSDestDistance GPSDestDistanceRef GPSDestLatitude
+        GPSDestLatitudeRef GPSDestLongitude GPSDestLongitudeRef GPSDifferential GPSDOP GPSImgDirection
+        GPSImgDirectionRef GPSLatitude GPSLatitudeRef GPSLongitude GPSLongitudeRef GPSMapDatum GPSMeasureMode
+        GPSProcessingMethod GPSSatellites GPSSpeed GPSSpeedRef GPSStatus GPSTimeStamp GPSTrack GPSTrackRef
+        GPSVersionID InstitutionAddress InstitutionalDepartmentName InstitutionalDepartmentTypeCodeSequence
+        InstitutionCodeSequence InstitutionName IssuerOfClinicalTrialProtocolID IssuerOfClinicalTrialSeriesID
+        IssuerOfClinicalTrialSiteID IssuerOfClinicalTrialTimePointID OrderEntererLocation
+        OtherClinicalTrialProtocolIDsSequence PatientInstitutionResidence PerformedLocation
         PerformedStationGeographicLocationCodeSequence RequestedProcedureLocation RequestingService
         ResponsibleOrganization ScheduledPatientInstitutionResidence ScheduledProcedureStepLocation
-        ScheduledStationGeographicLocationCodeSequence ScheduledStudyLocation VerifyingOrganization
-        GPSAltitude GPSAltitudeRef GPSAreaInformation GPSDOP GPSDateStamp GPSDestBearing GPSDestBearingRef
-        GPSDestDistance GPSDestDistanceRef GPSDestLatitude GPSDestLatitudeRef GPSDestLongitude GPSDestLongitudeRef
-        GPSDifferential GPSImgDirection GPSImgDirectionRef GPSLatitude GPSLatitudeRef GPSLongitude GPSLongitudeRef
-        GPSMapDatum GPSMeasureMode GPSProcessingMethod GPSSatellites GPSSpeed GPSSpeedRef GPSStatus GPSTimeStamp
-        GPSTrack GPSTrackRef GPSVersionID TimezoneOffsetFromUTC
+        ScheduledStationGeographicLocationCodeSequence ScheduledStudyLocation TimezoneOffsetFromUTC
+        VerifyingOrganization
     """,
     "device": """
-        CassetteID DestinationAE DetectorID DeviceAlternateIdentifier DeviceDescription DeviceLabel DeviceSerialNumber
-        DeviceSettingDescription GantryID GeneratorID LensMake LensModel LensSerialNumber LensSpecification
-        LongDeviceDescription ManufacturerDeviceIdentifier ModifyingDeviceID ModifyingSystem NetworkID
-        PerformedStationAETitle PerformedStationName PerformedStationNameCodeSequence PlateID ReceivingAE RequestingAE
-        RetrieveAETitle RTAccessoryDeviceSlotID RTAccessoryHolderSlotID ScheduledStationAETitle ScheduledStationName
+        CassetteID DestinationAE DetectorID DeviceAlternateIdentifier DeviceDescription DeviceLabel
+        DeviceSerialNumber DeviceSettingDescription FlowIdentifier GantryID GeneratorID InstanceOriginStatus
+        LensMake LensModel LensSerialNumber LensSpecification LongDeviceDescription ManufacturerDeviceIdentifier
+        ModifyingDeviceID ModifyingSystem NetworkID PerformedStationAETitle PerformedStationName
+        PerformedStationNameCodeSequence PlateID ReceivingAE RequestingAE RetrieveAETitle
+        RTAccessoryDeviceSlotID RTAccessoryHolderSlotID ScheduledStationAETitle ScheduledStationName
         ScheduledStationNameCodeSequence ScheduledStudyLocationAETitle SelectorAEValue SourceIdentifier
         SourceManufacturer SourceSerialNumber StationAETitle StationName TransducerIdentificationSequence
         TreatmentMachineName UDISequence UniqueDeviceIdentifier XRayDetectorID XRayDetectorLabel XRaySourceID
@@ -92,32 +97,35 @@ PROFILE_TEXT = {
         ClinicalTrialSeriesDescription ClinicalTrialTimePointDescription CommentsOnRadiationDose
         CommentsOnThePerformedProcedureStep CompensatorDescription ConceptualVolumeCombinationDescription
         ConceptualVolumeDescription ContainerDescription ContrastBolusAgent ContributionDescription
-        DecompositionDescription DerivationDescription DischargeDiagnosisDescription DisplacementReferenceLabel
-        DoseReferenceDescription EncapsulatedDocument EntityDescription EntityLabel EntityLongLabel EntityName
-        EquipmentFrameOfReferenceDescription FilterLookupTableDescription FixationDeviceDescription FractionationNotes
-        FractionGroupDescription FrameComments IdentifyingComments ImageComments ImagePresentationComments
+        DataSetTrailingPadding DecompositionDescription DerivationDescription DischargeDiagnosisDescription
+        DisplacementReferenceLabel DoseReferenceDescription EncapsulatedDocument EntityDescription EntityLabel
+        EntityLongLabel EntityName EquipmentFrameOfReferenceDescription FilterLookupTableDescription
+        FixationDeviceDescription FractionationNotes FractionGroupDescription FrameComments FunctionalSyncPulse
+        IconImageSequence IdentifyingComments ImageComments ImagePresentationComments
         ImagingServiceRequestComments Impressions InterlockDescription InterlockOriginDescription
-        InterpretationDiagnosisDescription InterpretationText MakerNote ModifiedImageDescription
-        MultienergyAcquisitionDescription NonconformingDataElementValue PatientComments PatientSetupPhotoDescription
-        PatientTransportArrangements PatientTreatmentPreparationMethodDescription
+        InterpretationDiagnosisDescription InterpretationText MAC MakerNote ModifiedImageDescription
+        MultienergyAcquisitionDescription NonconformingDataElementValue PatientComments
+        PatientSetupPhotoDescription PatientTransportArrangements PatientTreatmentPreparationMethodDescription
         PatientTreatmentPreparationProcedureParameterDescription PerformedProcedureStepDescription
-        PositionAcquisitionTemplateDescription PositionAcquisitionTemplateName PreMedication PrescriptionDescription
-        PrescriptionNotes PriorTreatmentDoseDescription ProtocolName PyramidDescription PyramidLabel
-        RadiationDoseIdentificationLabel RadiationDoseInVivoMeasurementLabel RadiationGenerationModeDescription
-        RadiationGenerationModeLabel ReasonForOmissionDescription ReasonForRequestedProcedureCodeSequence
-        ReasonForStudy ReasonForSuperseding ReasonForTheAttributeModification ReasonForTheImagingServiceRequest
-        ReasonForTheRequestedProcedure ReasonForVisit ReasonForVisitCodeSequence RequestedContrastAgent
-        RequestedProcedureComments RequestedProcedureDescription RequestedSeriesDescription
-        RespiratoryMotionCompensationTechniqueDescription ResultsComments ROIDescription ROIGenerationDescription
-        ROIName ROIObservationDescription ROIObservationLabel RTPhysicianIntentNarrative RTPlanDescription RTPlanLabel
-        RTPlanName RTPrescriptionLabel RTToleranceSetLabel RTTreatmentApproachLabel ScheduledProcedureStepDescription
-        SelectorLOValue SelectorLTValue SelectorOBValue SelectorSHValue SelectorSTValue SelectorUNValue SelectorURValue
+        PositionAcquisitionTemplateDescription PositionAcquisitionTemplateName PreMedication
+        PrescriptionDescription PrescriptionNotes PriorTreatmentDoseDescription ProtocolName PyramidDescription
+        PyramidLabel RadiationDoseIdentificationLabel RadiationDoseInVivoMeasurementLabel
+        RadiationGenerationModeDescription RadiationGenerationModeLabel ReasonForOmissionDescription
+        ReasonForRequestedProcedureCodeSequence ReasonForStudy ReasonForSuperseding
+        ReasonForTheAttributeModification ReasonForTheImagingServiceRequest ReasonForTheRequestedProcedure
+        ReasonForVisit ReasonForVisitCodeSequence RequestedContrastAgent RequestedProcedureComments
+        RequestedProcedureDescription RequestedSeriesDescription
+        RespiratoryMotionCompensationTechniqueDescription ResultsComments ROIDescription
+        ROIGenerationDescription ROIName ROIObservationDescription ROIObservationLabel
+        RTPhysicianIntentNarrative RTPlanDescription RTPlanLabel RTPlanName RTPrescriptionLabel
+        RTToleranceSetLabel RTTreatmentApproachLabel ScheduledProcedureStepDescription SelectorLOValue
+        SelectorLTValue SelectorOBValue SelectorSHValue SelectorSTValue SelectorUNValue SelectorURValue
         SelectorUTValue SeriesDescription ServiceEpisodeDescription SetupTechniqueDescription
         ShieldingDeviceDescription SourceOfPreviousValues SpecimenDetailedDescription SpecimenShortDescription
         StructureSetDescription StructureSetLabel StructureSetName StudyComments StudyDescription TextComments
-        TextString TopicKeywords TopicSubject TopicTitle TreatmentPositionGroupLabel TreatmentSite TreatmentSites
-        TreatmentTechniqueNotes TreatmentToleranceViolationDescription UserContentLabel UserContentLongLabel
-        VisitComments WaveformFilterDescription IconImageSequence FunctionalSyncPulse
+        TextString TopicKeywords TopicSubject TopicTitle TreatmentPositionGroupLabel TreatmentSite
+        TreatmentSites TreatmentTechniqueNotes TreatmentToleranceViolationDescription UserContentLabel
+        UserContentLongLabel VisitComments WaveformFilterDescription
     """,
 }
 # One keyword stands for the sixteen overlays or curves that a file may hold.

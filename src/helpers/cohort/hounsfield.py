@@ -142,7 +142,7 @@ def _check_complete(dataset: Dataset, *, name: str) -> None:
     """Refuse compressed frames without their end: some decoders fill up what is missing without a word."""
     count = int(dataset.get("NumberOfFrames") or 1)
     for frame in generate_frames(dataset.PixelData, number_of_frames=count):
-        if not frame.rstrip(b"\0").endswith(END_OF_IMAGE):
+        if END_OF_IMAGE not in frame.rstrip(b"\0")[-len(END_OF_IMAGE) - 1 :]:  # one byte fills up an odd length
             raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: the compressed pixels are cut short")
 
 

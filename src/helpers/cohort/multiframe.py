@@ -24,6 +24,8 @@ MEASURES, RESCALE, FRAME_TYPE = (
     "PixelValueTransformationSequence",
     "CTImageFrameTypeSequence",
 )
+# Maps of perfusion and the like come with a rescale too; what unit their values are in stands here, by UCUM.
+REAL_WORLD, HU_CODE = "RealWorldValueMappingSequence", "hnsf"
 # Enhanced CT measures in units of its own names; by value they are those of the single-frame attributes.
 ENHANCED_NAMES = {
     "ExposureInmAs": "Exposure",
@@ -86,6 +88,9 @@ def frame_pixels(dataset: Dataset, frames: Sequence[int], *, name: str) -> list[
 
 
 def _rescale(dataset: Dataset, *, frame: int, name: str) -> tuple[float, float]:
+    for units in _items(_group(dataset, REAL_WORLD, frame=frame), "MeasurementUnitsCodeSequence"):
+        if HU_CODE not in str(units.get("CodeValue")):
+            raise NotUsable(Reason.NOT_HU, f"{name}: its values are in {units.get('CodeValue')!r}")
     item = _group(dataset, RESCALE, frame=frame)
     return rescale_of(item if "RescaleSlope" in item else dataset, name=name)
 

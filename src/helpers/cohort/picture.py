@@ -41,6 +41,11 @@ class View:
     series: Optional[str] = None
 
 
+def middle_plane(pixels: np.ndarray) -> np.ndarray:
+    """The image itself, or of three neighbouring planes the middle one, to look at."""
+    return pixels if pixels.ndim == 2 else pixels[1]
+
+
 def series_key(uid: str) -> str:
     """Short name of a series that does not reveal its UID."""
     return hashlib.sha256(uid.encode()).hexdigest()[:12]

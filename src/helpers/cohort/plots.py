@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from helpers.cohort.audit.confounds import SIGNIFICANCE
-from helpers.cohort.picture import HU_BITS
+from helpers.cohort.picture import HU_BITS, middle_plane
 from helpers.cohort.reading import load_pixels
 from helpers.cohort.sources import Source
 from helpers.study.schemas import SPLITS
@@ -58,7 +58,7 @@ def _show_field(axis: Axes, pixels: np.ndarray, *, row: dict) -> None:
     height, width = FIELD_MM / row["row_spacing_mm"] / 2, FIELD_MM / row["column_spacing_mm"] / 2
     axis.set_axis_on()
     axis.set(xticks=[], yticks=[], facecolor="black")
-    axis.imshow(pixels, cmap="gray", vmin=low, vmax=high, aspect=row["row_spacing_mm"] / row["column_spacing_mm"])
+    axis.imshow(middle_plane(pixels), cmap="gray", vmin=low, vmax=high, aspect=row["row_spacing_mm"] / row["column_spacing_mm"])
     axis.set_xlim(row["center_col_px"] - width, row["center_col_px"] + width)
     axis.set_ylim(row["center_row_px"] + height, row["center_row_px"] - height)
 

@@ -122,8 +122,10 @@ class _Worker:
         """The answer to the first item, or the finding that the process died over it."""
         try:
             failed, result = self.connection.recv()
-        except (EOFError, OSError):
+        except (EOFError, OSError) as error:
             self.process.join()
+            if self.heard == inf:
+                raise RuntimeError("a worker process cannot start; set cohort.workers to 1") from error
             return self.replace(f"the process ended with code {self.process.exitcode}")
         if failed:
             raise result

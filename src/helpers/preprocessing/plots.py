@@ -6,6 +6,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from helpers.cohort.picture import middle_plane
+
 BONE_WINDOW_HU = (-450, 1050)
 PALETTE = "colorblind"
 
@@ -37,11 +39,6 @@ def cached_sheet(
     figure.tight_layout(pad=0.3)
     plt.close(figure)
     return figure
-
-
-def middle_plane(image: np.ndarray) -> np.ndarray:
-    """The image itself, or the middle one of three neighbouring planes."""
-    return image if image.ndim == 2 else image[1]
 
 
 def resampling(cohort: pd.DataFrame, index: pd.DataFrame, *, class_names: dict[str, str], spacing_mm: float) -> Figure:

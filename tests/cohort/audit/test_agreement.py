@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from helpers.cohort.audit import agreement
+from helpers.cohort.audit import patients
 from helpers.cohort.audit.agreement import agreement_table, check_agreement
 from helpers.study import CohortParams
 
@@ -54,7 +54,7 @@ def test_fleiss_kappa_of_the_published_example(context, monkeypatch):
         [0, 2, 2, 3, 7],
     ]
     subjects = [[key for key, count in zip("ABCDE", line, strict=True) for _ in range(count)] for line in counts]
-    monkeypatch.setattr(agreement, "RESAMPLES", 10)  # 14 raters are 91 pairs
+    monkeypatch.setattr(patients, "MAX_DRAWS", 100)  # 14 raters are 91 pairs
     found = agreement_table(context(zip(*subjects, strict=True), classes="ABCDE"))
     assert row(found, "Fleiss' kappa")["estimate"] == pytest.approx(0.210, abs=5e-4)
 

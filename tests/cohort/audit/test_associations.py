@@ -62,3 +62,17 @@ def test_sparse_cells_are_permuted_instead_of_trusted():
     exact = stats.fisher_exact(pd.crosstab(values, labels).to_numpy()).pvalue
     assert found.p_value == pytest.approx(exact, abs=0.02)
     assert association(values, labels) == found
+
+
+def test_texts_that_hardly_repeat_are_pooled(labels):
+    """A serial number per image tells nothing, however many there are."""
+    found = association(pd.Series([f"serial {number}" for number in range(120)]), labels)
+    assert (found.effect, found.p_value) == (0, 1)
+
+
+def test_frequent_texts_are_kept_among_rare_ones(labels):
+    values = pd.Series([f"serial {number}" for number in range(120)])
+    values[:40] = "always A"
+    found = association(values, labels)
+    assert found.effect > 0.9
+    assert found.p_value < 1e-10

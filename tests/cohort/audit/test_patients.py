@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.cohort.audit.patients import age_years, per_patient
+from helpers.cohort.audit.patients import MAX_DRAWN_ROWS, MAX_DRAWS, MIN_DRAWS, age_years, drawn_weights, per_patient
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,19 @@ def test_one_row_per_patient_and_group():
     assert units["KVP"].tolist() == [110, 80, 80]
     assert units["kernel"].fillna("-").tolist() == ["a", "-", "c"]
     assert units["PatientAge"].fillna(-1).tolist() == [41, -1, 1.5]
+
+
+def test_whole_groups_are_drawn():
+    groups = pd.Series(list("ppqrrr"))
+    weights = drawn_weights(groups)
+    assert weights.shape == (1 + MAX_DRAWS, 6)
+    assert weights[0].tolist() == [1] * 6
+    assert (weights[:, [0, 3, 3]] == weights[:, [1, 4, 5]]).all()
+    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
+    assert weights[1:].mean() == pytest.approx(1, abs=0.1)
+
+
+def test_large_cohorts_are_drawn_less_often():
+    assert len(drawn_weights(pd.Series(range(MAX_DRAWN_ROWS // 200)))) == 201
+    assert len(drawn_weights(pd.Series([0] * (MAX_DRAWN_ROWS // 60)))) == MIN_DRAWS + 1
+    assert drawn_weights(pd.Series([], dtype=object)).shape == (1, 0)

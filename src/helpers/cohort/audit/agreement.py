@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.inter_rater import cohens_kappa, fleiss_kappa
 
+from helpers.cohort.audit.patients import INTERVAL_PERCENT, drawn_weights
 from helpers.cohort.audit.verdicts import AuditContext, Verdict
 from helpers.cohort.readers import GROUP
 
-RESAMPLES = 1000
-SEED = 0
-INTERVAL_PERCENT = (2.5, 97.5)
 # Krippendorff 2004 (doi 10.1111/j.1468-2958.2004.tb00738.x): below this not even tentative conclusions.
 MIN_ALPHA = 0.667
 TABLE_COLUMNS = ("statistic", "readers", "estimate", "ci_low", "ci_high", "n_images", "n_groups")
@@ -47,8 +45,9 @@ def _agreement(codes: pd.DataFrame, *, groups: pd.Series, n_classes: int) -> pd.
         both = codes[[one, other]].dropna()
         pair = f"{_number(one)} and {_number(other)}"
         cells = _one_hot(both[one].to_numpy() * n_classes + both[other].to_numpy(), n_classes**2)
-        rows.append(_row("percent agreement", pair, cells, groups=groups[both.index], of=_percent_of(n_classes)))
-        rows.append(_row("Cohen's kappa", pair, cells, groups=groups[both.index], of=_cohen_of(n_classes)))
+        of_pair = {"readers": pair, "groups": groups[both.index]}
+        rows.append(_row("percent agreement", cells, of=_percent_of(n_classes), **of_pair))
+        rows.append(_row("Cohen's kappa", cells, of=_cohen_of(n_classes), **of_pair))
     counts = sum(_one_hot(codes[name].to_numpy(), n_classes) for name in codes)
     full, several = counts.sum(axis=1) == len(codes.columns), counts.sum(axis=1) >= 2
     rows.append(_items("Fleiss' kappa", counts[full], groups=groups[full], of=_fleiss))
@@ -65,9 +64,9 @@ def _one_hot(codes: np.ndarray, size: int) -> np.ndarray:
     return (codes[:, None] == np.arange(size)).astype(int)
 
 
-def _row(statistic: str, readers: str, cells: np.ndarray, *, groups: pd.Series, of: Statistic) -> tuple:
+def _row(statistic: str, cells: np.ndarray, *, readers: str, groups: pd.Series, of: Statistic) -> tuple:
     """A statistic of the summed cells of all images: images that are drawn twice are summed twice."""
-    weights = _drawn(groups)
+    weights = drawn_weights(groups)
     estimates = [of(summed) for summed in weights @ cells]
     return (statistic, readers, *_with_interval(estimates), len(cells), groups.nunique())
 
@@ -75,18 +74,8 @@ def _row(statistic: str, readers: str, cells: np.ndarray, *, groups: pd.Series, 
 def _items(statistic: str, counts: np.ndarray, *, groups: pd.Series, of: Statistic) -> tuple:
     """A statistic of the table of images by class: images that are drawn twice are rows twice."""
     places = np.arange(len(counts))
-    estimates = [of(counts[np.repeat(places, weight)]) for weight in _drawn(groups)]
+    estimates = [of(counts[np.repeat(places, weight)]) for weight in drawn_weights(groups)]
     return (statistic, "all", *_with_interval(estimates), len(counts), groups.nunique())
-
-
-def _drawn(groups: pd.Series) -> np.ndarray:
-    """How often each image is drawn when whole patients are drawn: (1 + RESAMPLES, images), the sample itself first."""
-    codes, names = pd.factorize(groups)
-    once = np.ones((1, len(codes)), dtype=int)
-    if not len(names):
-        return once
-    rng = np.random.default_rng(SEED)
-    return np.vstack([once, rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)[:, codes]])
 
 
 def _with_interval(estimates: list[float]) -> tuple[float | None, float | None, float | None]:

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-RESAMPLES = 1000
+from helpers.cohort.audit.patients import INTERVAL_PERCENT, drawn_weights
+
 SEED = 0
-INTERVAL_PERCENT = (2.5, 97.5)
 PERMUTATIONS = 999
 # Cochran (1954): below these, the chi-squared distribution does not hold and permutations take its place.
 MIN_EXPECTED, MAX_SHARE_BELOW = 5, 0.2
+MAX_LEVELS, RARE = 50, "(rare)"
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ def association(values: pd.Series, labels: pd.Series) -> Association:
     """
     numeric = pd.api.types.is_numeric_dtype(values)
     classes = pd.factorize(labels, sort=True)[0]
-    weights = _resamples(len(values))
+    weights = drawn_weights(pd.Series(range(len(values))))
     if numeric:
         p_value = float(stats.kruskal(*(group for _, group in values.groupby(classes))).pvalue)
         effects = _correlation_ratios(stats.rankdata(values), classes, weights=weights)
     else:
-        codes = pd.factorize(values, sort=True)[0]
+        codes = pd.factorize(_pooled(values), sort=True)[0]
         p_value = _chi_squared_p(codes, classes)
         effects = _cramers_v(codes, classes, weights=weights)
     low, high = np.percentile(effects[1:], INTERVAL_PERCENT)
@@ -54,11 +55,15 @@ def association(values: pd.Series, labels: pd.Series) -> Association:
     return Association(float(effects[0]), float(min(low, effects[0])), float(max(high, effects[0])), p_value)
 
 
-def _resamples(n: int) -> np.ndarray:
-    """How often each row is drawn: (1 + RESAMPLES, n); the first row is the sample itself."""
-    rng = np.random.default_rng(SEED)
-    drawn = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    return np.vstack([np.ones(n), drawn])
+def _pooled(values: pd.Series) -> pd.Series:
+    """The most frequent texts, all others as one: what occurs once or twice cannot be tested.
+
+    Of equally frequent texts all are kept or none, since any choice among them could go with the class.
+    """
+    counts = values.value_counts()
+    if len(counts) <= MAX_LEVELS:
+        return values
+    return values.where(values.map(counts) > counts.iloc[MAX_LEVELS - 1], RARE)
 
 
 def _effective_size(weights: np.ndarray) -> np.ndarray:

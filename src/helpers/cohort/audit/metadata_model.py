@@ -12,14 +12,12 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from helpers.cohort.audit.patients import is_numeric
+from helpers.cohort.audit.patients import INTERVAL_PERCENT, drawn_weights, is_numeric
 
 FOLDS = 5
 MIN_PATIENTS_PER_CLASS = 2 * FOLDS
 TREES = 60
 LEAF_PATIENTS = 5
-RESAMPLES = 1000
-INTERVAL_PERCENT = (2.5, 97.5)
 SEED = 0
 MISSING, BELOW_ALL = "(missing)", -1e9
 
@@ -61,10 +59,9 @@ def metadata_auroc(units: pd.DataFrame, *, columns: Sequence[str]) -> Optional[A
     scores = cross_val_predict(
         _model(features), features, units["label"], groups=units["PatientID"], cv=folds, method="predict_proba"
     )
-    drawn = _macro_auroc(units["label"], scores, weights=_patient_weights(units["PatientID"]))
-    low, high = np.nanpercentile(drawn, INTERVAL_PERCENT)
-    estimate = _macro_auroc(units["label"], scores, weights=np.ones((1, len(units))))
-    return AurocEstimate(float(estimate[0]), float(low), float(high), int(units["PatientID"].nunique()))
+    aurocs = _macro_auroc(units["label"], scores, weights=drawn_weights(units["PatientID"]))
+    low, high = np.nanpercentile(aurocs[1:], INTERVAL_PERCENT)
+    return AurocEstimate(float(aurocs[0]), float(low), float(high), int(units["PatientID"].nunique()))
 
 
 def _filled(values: pd.Series) -> pd.Series:
@@ -81,13 +78,6 @@ def _model(features: pd.DataFrame) -> Pipeline:
         TREES, min_samples_leaf=LEAF_PATIENTS, class_weight="balanced", random_state=SEED, n_jobs=1
     )
     return make_pipeline(make_column_transformer((rare_as_one, text), remainder="passthrough"), forest)
-
-
-def _patient_weights(patients: pd.Series) -> np.ndarray:
-    """How often each row is drawn when whole patients are drawn with replacement: (RESAMPLES, rows)."""
-    codes, names = pd.factorize(patients)
-    rng = np.random.default_rng(SEED)
-    return rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)[:, codes]
 
 
 def _macro_auroc(labels: pd.Series, scores: np.ndarray, *, weights: np.ndarray) -> np.ndarray:

@@ -9,6 +9,11 @@ import pandas as pd
 YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 AGE_PATTERN = re.compile(r"^\s*(\d{1,3}(?:\.\d+)?)\s*([YMWD]?)\s*$", re.IGNORECASE)
 MAX_AGE_YEARS = 120.0
+INTERVAL_PERCENT = (2.5, 97.5)
+# Bootstrap: enough draws for stable percentiles; fewer where the cohort is so large that memory counts and each draw
+# hardly differs from the next.
+MIN_DRAWS, MAX_DRAWS, MAX_DRAWN_ROWS = 100, 1000, 5_000_000
+BOOTSTRAP_SEED = 0
 
 
 def age_years(age: str | float | None) -> float:
@@ -51,6 +56,23 @@ def per_patient(table: pd.DataFrame, *, by: str, columns: Sequence[str]) -> pd.D
         if name not in numeric:
             rows[name] = _most_frequent(kept, name, by=by).reindex(rows.index)
     return rows.reset_index()[["PatientID", by, *columns]]
+
+
+def drawn_weights(groups: pd.Series) -> np.ndarray:
+    """How often each row is drawn when whole groups, for example patients, are drawn with replacement.
+
+    Returns
+    -------
+    (1 + draws, rows) int; the first row is the sample itself, once each. The same for the same number of groups.
+    """
+    codes, names = pd.factorize(groups)
+    once = np.ones((1, len(codes)), dtype=np.int64)
+    if not len(names):
+        return once
+    draws = int(np.clip(MAX_DRAWN_ROWS // len(codes), MIN_DRAWS, MAX_DRAWS))
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    return np.vstack([once, drawn[:, codes]])
 
 
 def is_numeric(values: pd.Series) -> bool:

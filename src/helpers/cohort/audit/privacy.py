@@ -33,7 +33,7 @@ GAP = "[-_. ]"
 DATES = (f"{YEAR}{GAP}?{MONTH}{GAP}?{DAY}", f"{DAY}{GAP}?{MONTH}{GAP}?{YEAR}", f"{MONTH}{GAP}{DAY}{GAP}{YEAR}")
 DATE = re.compile(rf"(?<!\d)(?:{'|'.join(DATES)})(?!\d)")
 # Hospitals number patients with six digits or more, or say what the number is; UIDs have dots, counters leading zeros.
-NUMBER = re.compile(r"(?<![\d.])[1-9]\d{5,11}(?![\d.])|(?<![A-Za-z])(?:MRN|PID|ACC)[-_ ]?\d{4,}", re.IGNORECASE)
+NUMBER = re.compile(r"(?<!\d)(?<!\d\.)[1-9]\d{5,11}(?!\.?\d)|(?<![A-Za-z])(?:MRN|PID|ACC)[-_ ]?\d{4,}", re.IGNORECASE)
 # Two words with a capital each, or in capitals on both sides of a caret or comma, as `Muster_Erika` and `DOE^JOHN`.
 CAPITAL, SMALL = "[A-Z\u00c0-\u00de]", "[a-z\u00df-\u00ff]"
 NAME = re.compile(

@@ -62,7 +62,7 @@ def table_one(table: pd.DataFrame, *, groups: Sequence[str]) -> pd.DataFrame:
     everyone = per_patient(table.assign(group=ALL), by="group", columns=columns)
     parts = {name: units[units["group"] == name] for name in groups} | {ALL: everyone}
     images = {name: str((table["group"] == name).sum()) for name in groups} | {ALL: str(len(table))}
-    rows = [_row("images", "", images), _row("patients", "", {name: str(len(part)) for name, part in parts.items()})]
+    rows = [_row("images", images), _row("patients", {name: str(len(part)) for name, part in parts.items()})]
     for column in columns:
         rows += _variable(column, parts=parts)
     return pd.DataFrame(rows)
@@ -77,28 +77,30 @@ def _with_scanner(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(scanner=words.where(words != ""))
 
 
-def _row(variable: str, level: str, cells: dict[str, str], *, smd: float | None = None) -> dict[str, Any]:
+def _row(variable: str, cells: dict[str, str], *, level: str = "", smd: float | None = None) -> dict[str, Any]:
     return {"variable": variable, "level": level, **cells, "smd": None if smd is None else round(smd, 3)}
 
 
 def _variable(column: str, *, parts: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
     """Lines of one variable; the difference stands in its first line."""
-    everyone = parts[ALL][column]
+    name, values = VARIABLES[column], {group: part[column] for group, part in parts.items()}
+    everyone = values[ALL]
+    smd = _largest([part for group, part in values.items() if group != ALL], numeric=is_numeric(everyone))
     if is_numeric(everyone):
-        smd = _largest([part[column] for name, part in parts.items() if name != ALL], numeric=True)
-        cells = {name: _quartiles(part[column]) for name, part in parts.items()}
-        rows = [_row(VARIABLES[column], "median [quartiles]", cells, smd=smd)]
+        cells = {group: _quartiles(part) for group, part in values.items()}
+        rows = [_row(name, cells, level="median [quartiles]", smd=smd)]
     else:
-        smd = _largest([part[column] for name, part in parts.items() if name != ALL], numeric=False)
-        rows = [
-            _row(VARIABLES[column], level, {name: _share(part[column].isin(same)) for name, part in parts.items()})
+        shares = {
+            level: {group: _share(part.isin(same)) for group, part in values.items()}
             for level, same in _levels(everyone).items()
+        }
+        differences = [smd, *[None] * (len(shares) - 1)]
+        rows = [
+            _row(name, cells, level=level, smd=first)
+            for (level, cells), first in zip(shares.items(), differences, strict=True)
         ]
-        rows[0]["smd"] = None if smd is None else round(smd, 3)
     if everyone.isna().any():
-        rows.append(
-            _row(VARIABLES[column], MISSING, {name: _share(part[column].isna()) for name, part in parts.items()})
-        )
+        rows.append(_row(name, {group: _share(part.isna()) for group, part in values.items()}, level=MISSING))
     return rows
 
 
