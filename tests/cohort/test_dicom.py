@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_modality_lut
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from helpers.cohort.dicom import has_dicom_preamble, read_ct
+from helpers.cohort.dicom import is_dicom_head, read_ct
 from helpers.cohort.exclusions import NotUsable, Reason
 
 
@@ -85,6 +86,54 @@ def test_unspecified_rescale_type_is_taken_as_hu(tmp_path, write_ct):
     assert read_ct(write_ct(tmp_path / "a.dcm", RescaleType="US")).bits == 16
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian], ids=lambda uid: uid.name)
+@pytest.mark.parametrize("start", [128 + 4, None], ids=["no preamble", "no file meta"])
+def test_a_file_that_lost_its_beginning_is_still_read(tmp_path, write_ct, syntax, start):
+    path = write_ct(tmp_path / "whole.dcm")
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    pydicom.dcmwrite(path, dataset, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=True)
+    content = path.read_bytes()
+    first = pydicom.dcmread(path).file_meta.FileMetaInformationGroupLength + 128 + 4 + 12
+    bare = tmp_path / "bare"
+    bare.write_bytes(content[first if start is None else start :])
+    assert is_dicom_head(bare.read_bytes())
+    np.testing.assert_array_equal(read_ct(bare).pixels, read_ct(path).pixels)
+
+
+def test_a_missing_modality_is_ct_by_its_class_or_by_what_the_source_knows(tmp_path, write_ct):
+    assert read_ct(write_ct(tmp_path / "a", Modality=None)).pixels.shape == (12, 10)
+    other = write_ct(tmp_path / "b", Modality=None, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    assert read_ct(other, modality_required=False).pixels.shape == (12, 10)
+    wrong = write_ct(tmp_path / "c", Modality="MR")
+    with pytest.raises(NotUsable) as caught:
+        read_ct(wrong, modality_required=False)
+    assert caught.value.reason is Reason.NOT_CT
+
+
+def test_a_missing_file_is_a_finding(tmp_path):
+    with pytest.raises(NotUsable) as caught:
+        read_ct(tmp_path / "gone.dcm")
+    assert caught.value.reason is Reason.UNREADABLE_DICOM
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "expected"),
+    [
+        ("ConvolutionKernel", ["B30f ", "3"], "B30f\\3"),
+        ("Manufacturer", "  ", None),
+        ("Manufacturer", "Müller", "Müller"),
+        ("XRayTubeCurrent", 210, 210),
+        ("SliceThickness", None, None),
+        ("ContrastBolusAgent", "Iomeron 400, 80 ml", "present"),
+        ("ContrastBolusAgent", None, "absent"),
+    ],
+)
+def test_the_header_is_read_as_pydicom_would(tmp_path, write_ct, keyword, value, expected):
+    path = write_ct(tmp_path / "a", SpecificCharacterSet="ISO_IR 192", **{keyword: value})
+    assert read_ct(path).header[keyword] == expected
+
+
 @pytest.mark.parametrize("kept", [140, 500, 700, -200, -1])
 def test_a_file_cut_short_is_refused(tmp_path, write_ct, kept):
     """Within the file meta, before Modality, before the rescale, within the pixels, and one byte before the end."""
@@ -98,7 +147,7 @@ def test_a_file_cut_short_is_refused(tmp_path, write_ct, kept):
 def test_another_kind_of_file_is_no_dicom(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not an image")
-    assert not has_dicom_preamble(path)
+    assert not is_dicom_head(path.read_bytes())
     with pytest.raises(NotUsable) as caught:
         read_ct(path)
     assert caught.value.reason is Reason.NOT_DICOM

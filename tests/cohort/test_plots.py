@@ -150,3 +150,8 @@ def test_histogram_of_hu_finds_the_value_of_every_pixel(clean_cohort, dicom_para
 def test_geometry_names_the_classes(cohort):
     left, _ = plots.geometry(cohort.table, class_names=NAMES).axes
     assert [text.get_text() for text in left.get_legend().get_texts()] == list(NAMES.values())
+
+
+def test_confounds_of_a_table_without_rows_say_so():
+    figure = plots.confounds(pd.DataFrame([]))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no column varies"]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import find_objects, label
 
+from helpers.cohort.picture import middle_plane
+
 # Print is brighter than what lies beside it by this share of the image's range: where the contrast is low, a row must
 # be longer to be believed. The second number is the least count of glyphs in a row.
 LEVELS = ((0.30, 4), (0.20, 5))
@@ -56,7 +58,7 @@ def count_glyphs(pixels: np.ndarray) -> int:
     pixels
         (Rows, Columns) or (3, Rows, Columns), of which the middle plane is looked at; HU or grey values.
     """
-    plane = pixels if pixels.ndim == 2 else pixels[len(pixels) // 2]
+    plane = middle_plane(pixels)
     low, high = float(plane.min()), float(plane.max())
     if low == high:
         return 0

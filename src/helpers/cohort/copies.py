@@ -25,8 +25,8 @@ COLUMNS = ("sample_a", "sample_b", "kind", "correlation")
 # Bits of 64 that may differ. Copies that were resized, compressed or brightened differ in 6 at most, strong contrast in
 # 12; a thousandth of the pairs of different patients comes as close and goes on to the second step.
 MAX_BITS = 12
-# Of the detail of two thumbnails. Copies reach 0.9 and mostly 0.95 and more; pictures of different patients 0.60 at most,
-# and 0.73 where a fifth of each was blackened on every side but one.
+# Of the detail of two thumbnails. Copies reach 0.9, mostly 0.95 and more; pictures of different patients 0.60 at most,
+# and 0.73 where all were given the same wide black border.
 MIN_CORRELATION = 0.85
 MIN_COMMON_PX = 200  # of 1024: less than a fifth of a picture tells nothing
 DETAIL_SIGMA = 2.0
@@ -53,7 +53,7 @@ def find_copies(table: pd.DataFrame, *, thumbnails: Mapping[str, np.ndarray]) ->
     table
         Cohort table with sample_id, source and pixel_sha256.
     thumbnails
-        (32, 32) uint8 by `pixel_sha256`, as `Measures` has it. Pictures without one are compared by their hash only.
+        (32, 32) uint8 by `pixel_sha256`, as `Measures` has it. Without one only identical pixels are found.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def _similar_pairs(stack: np.ndarray) -> Iterator[Pair]:
 def _close_hashes(turned: np.ndarray, hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks of pairs of positions, the first one smaller, whose hashes differ in few bits.
 
-    All pairs are compared, so that none is missed: 100,000 pictures take about ten seconds for each orientation.
+    All pairs are compared, so that none is missed: 100,000 pictures take some 15 seconds for each orientation.
     """
     for start in range(0, len(hashes), HASH_BLOCK):
         bits = np.bitwise_count(turned[start : start + HASH_BLOCK, None] ^ hashes[None, start:])

@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from helpers.cohort.exclusions import CohortError
-from helpers.cohort.picture import HU_BITS
+from helpers.cohort.picture import HU_BITS, middle_plane
 from helpers.cohort.reading import Cohort, load_pixels
 from helpers.study.schemas import SPLITS
 
@@ -228,7 +228,7 @@ def field_around(pixels: np.ndarray, *, row: Record) -> np.ndarray:
     (Rows, Columns) float32 in the unit of `pixels`, minus infinity outside the image; as many pixels as the spacing
     asks for, so that rows and columns may differ in number.
     """
-    plane = pixels if pixels.ndim == 2 else pixels[1]
+    plane = middle_plane(pixels)
     half = [round(FIELD_MM / row[spacing] / 2) for spacing in ("row_spacing_mm", "column_spacing_mm")]
     top, left = (round(row[name]) - half[axis] for axis, name in enumerate(("center_row_px", "center_col_px")))
     field = np.full((2 * half[0] + 1, 2 * half[1] + 1), OUTSIDE, np.float32)

@@ -187,7 +187,9 @@ def rescaled(stored: np.ndarray, *, slope: float, intercept: float, name: str) -
         If the result is not finite.
     """
     if slope == 1 and intercept.is_integer() and abs(intercept) < EXACT_IN_FLOAT32 and stored.dtype.itemsize <= 2:
-        return stored.astype(np.float32) + np.float32(intercept)  # exact, and several times faster than by float64
+        hu = stored.astype(np.float32)
+        hu += np.float32(intercept)  # exact, and several times faster than by float64
+        return hu
     item = Dataset()
     item.RescaleSlope, item.RescaleIntercept = slope, intercept
     with np.errstate(over="ignore"):  # told below, with the value that causes it

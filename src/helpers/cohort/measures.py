@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.fft import dctn
 
 from helpers.cohort.burned_in import count_glyphs
-from helpers.cohort.picture import HU_BITS, Picture
+from helpers.cohort.picture import HU_BITS, Picture, middle_plane
 from helpers.cohort.pixel_facts import pixel_facts
 
 THUMBNAIL_SIDE = 32
@@ -56,7 +56,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     Two pictures that differ in size, brightness or contrast only have almost the same thumbnail. Of three planes the
     middle one is taken.
     """
-    plane = pixels if pixels.ndim == 2 else pixels[len(pixels) // 2]
+    plane = middle_plane(pixels)
     image = Image.fromarray(np.ascontiguousarray(plane)).resize((THUMBNAIL_SIDE,) * 2, Image.Resampling.BOX)
     small = np.asarray(image, dtype=np.float32)
     low, high = np.percentile(small, WINDOW_PERCENTILES)

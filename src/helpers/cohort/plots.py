@@ -18,6 +18,7 @@ BONE_WINDOW_HU = (-450, 1050)
 GREY_RANGE = (0, 255)
 FIELD_MM = 96.0
 PALETTE = "colorblind"
+CONFOUND_COLUMNS = ["column", "kind", "effect", "ci_low", "ci_high", "p_holm"]
 MAX_REASONS = 8
 # Lines of text that a step of the flow diagram takes, with the arrow above it, and their height in print at 9 pt.
 STEP_LINES = 4
@@ -58,7 +59,9 @@ def _show_field(axis: Axes, pixels: np.ndarray, *, row: dict) -> None:
     height, width = FIELD_MM / row["row_spacing_mm"] / 2, FIELD_MM / row["column_spacing_mm"] / 2
     axis.set_axis_on()
     axis.set(xticks=[], yticks=[], facecolor="black")
-    axis.imshow(middle_plane(pixels), cmap="gray", vmin=low, vmax=high, aspect=row["row_spacing_mm"] / row["column_spacing_mm"])
+    axis.imshow(
+        middle_plane(pixels), cmap="gray", vmin=low, vmax=high, aspect=row["row_spacing_mm"] / row["column_spacing_mm"]
+    )
     axis.set_xlim(row["center_col_px"] - width, row["center_col_px"] + width)
     axis.set_ylim(row["center_row_px"] + height, row["center_row_px"] - height)
 
@@ -180,16 +183,17 @@ def confounds(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table
-        As the audit's table `confounds` holds it.
+        As the audit's table `confounds` holds it; may have no rows.
     """
-    shown = table.sort_values("effect", ignore_index=True)
+    # read back from JSON, a table without rows has lost its columns
+    shown = table.reindex(columns=CONFOUND_COLUMNS).sort_values("effect", ignore_index=True)
     figure, axis = plt.subplots(figsize=(8, 0.26 * max(len(shown), 1) + 1.2))
     colour = sns.color_palette(PALETTE)[0]
     for place, row in enumerate(shown.to_dict("records")):
         face = colour if row["p_holm"] < SIGNIFICANCE else "white"
         axis.plot([row["ci_low"], row["ci_high"]], [place, place], color=colour, linewidth=1.5, zorder=1)
         axis.plot(row["effect"], place, "o", color=colour, markerfacecolor=face, markersize=6, zorder=2)
-    names = shown["column"] + shown["kind"].map({"missing": " (missing or not)"}).fillna("")
+    names = [f"{row.column} (missing or not)" if row.kind == "missing" else row.column for row in shown.itertuples()]
     axis.set_yticks(range(len(shown)), names)
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.7, len(shown) - 0.3), title="Association of header values with the class")
     axis.set_xlabel("effect: 0 none, 1 tells the class (filled: p < 0.05 after Holm's correction)")
@@ -213,7 +217,7 @@ def leakage(matrix: pd.DataFrame) -> Figure:
     figure, axis = plt.subplots(figsize=(8, 0.5 * len(counts) + 1.6))
     colours = sns.light_palette(sns.color_palette(PALETTE)[3], as_cmap=True)
     sns.heatmap(
-        counts.rename(columns=lambda name: name.replace("_", " ")),
+        counts.rename(columns=lambda name: name.replace("_", " ").replace(" images", "\nimages")),
         ax=axis,
         annot=True,
         fmt="d",
