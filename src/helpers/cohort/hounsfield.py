@@ -59,22 +59,24 @@ def check_pixel_format(dataset: Dataset, *, name: str) -> None:
     NotUsable
         If the description is incomplete, in colour, has too few bits, or contradicts itself.
     """
-    for keyword in FORMAT_KEYWORDS:
-        if dataset.get(keyword) is None:
+    found = {keyword: dataset.get(keyword) for keyword in FORMAT_KEYWORDS}
+    for keyword, value in found.items():
+        if value is None:
             raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: {keyword} is missing")
-    if dataset.SamplesPerPixel != 1:
-        raise NotUsable(Reason.COLOUR_IMAGE, f"{name}: SamplesPerPixel is {dataset.SamplesPerPixel}")
-    photometric = dataset.PhotometricInterpretation
+    if found["SamplesPerPixel"] != 1:
+        raise NotUsable(Reason.COLOUR_IMAGE, f"{name}: SamplesPerPixel is {found['SamplesPerPixel']}")
     # MONOCHROME1 only asks to be shown inverted (PS3.3 C.7.6.3.1.2): its stored values mean the same HU.
-    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise NotUsable(Reason.COLOUR_IMAGE, f"{name}: PhotometricInterpretation is {photometric!r}")
-    stored, allocated = int(dataset.BitsStored), int(dataset.BitsAllocated)
+    if found["PhotometricInterpretation"] not in ("MONOCHROME1", "MONOCHROME2"):
+        detail = f"PhotometricInterpretation is {found['PhotometricInterpretation']!r}"
+        raise NotUsable(Reason.COLOUR_IMAGE, f"{name}: {detail}")
+    stored, allocated = int(found["BitsStored"]), int(found["BitsAllocated"])
     if stored < HU_MIN_BITS:
         raise NotUsable(Reason.NOT_HU, f"{name}: only {stored} bits are stored, as in a screenshot")
-    if stored > allocated or dataset.get("HighBit", stored - 1) != stored - 1:
-        detail = f"BitsAllocated {allocated}, BitsStored {stored}, HighBit {dataset.get('HighBit')}"
+    high_bit = dataset.get("HighBit", stored - 1)
+    if stored > allocated or high_bit != stored - 1:
+        detail = f"BitsAllocated {allocated}, BitsStored {stored}, HighBit {high_bit}"
         raise NotUsable(Reason.CONTRADICTORY_HEADER, f"{name}: {detail}")
-    pixels = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames") or 1)
+    pixels = int(found["Rows"]) * int(found["Columns"]) * int(dataset.get("NumberOfFrames") or 1)
     if not 0 < pixels <= MAX_PIXELS:
         raise NotUsable(Reason.CONTRADICTORY_HEADER, f"{name}: Rows, Columns and frames make {pixels} pixels")
 

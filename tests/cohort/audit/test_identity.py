@@ -4,6 +4,7 @@ import pytest
 from helpers.cohort.audit.identity import (
     check_identity,
     check_one_name_per_patient,
+    check_patients_known,
     identity_table,
     patients_with_copies,
 )
@@ -43,3 +44,13 @@ def test_copies_across_patients_make_one_person_of_two_names_likely(table, make_
     verdict = check_one_name_per_patient(context)
     assert (verdict.status, verdict.found) == ("warn", 2)
     assert verdict.examples == ("S000", "S003", "S004", "S010")
+
+
+def test_patients_guessed_from_file_names_warn(table, make_context):
+    assert check_patients_known(make_context(table)).status == "pass"
+    table["patient_from"] = "folder"
+    assert check_patients_known(make_context(table)).status == "pass"
+    table.loc[[2, 5], "patient_from"] = "file name"
+    verdict = check_patients_known(make_context(table))
+    assert (verdict.status, verdict.found, verdict.examples) == ("warn", 2, ("S002", "S005"))
+    assert "2 patients were told apart by file names only" in verdict.detail

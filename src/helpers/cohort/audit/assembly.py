@@ -26,6 +26,7 @@ CHECKS: dict[str, Callable[[AuditContext], Verdict]] = {
     "exclusions": origin.check_exclusions,
     "identity": identity.check_identity,
     "one_name_per_patient": identity.check_one_name_per_patient,
+    "patients_known": identity.check_patients_known,
     "leakage": leakage.check_leakage,
     "duplicates": duplicates.check_duplicates,
     "near_duplicates": duplicates.check_near_duplicates,

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
+from helpers.cohort.sources.image_folder import BY_NAME, PATIENT_FROM
 
 OWNED = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series"}
 COUNTED = {
@@ -44,6 +45,22 @@ def check_one_name_per_patient(context: AuditContext) -> Verdict:
         "one PatientID; splits.merge_linked_patients keeps them on one side meanwhile."
     )
     return Verdict("warn", checked, len(pairs), detail, examples(samples))
+
+
+def check_patients_known(context: AuditContext) -> Verdict:
+    """Whether it was said which patient each image is of, or guessed from file names (see `patient_guess`)."""
+    checked = "It is known of which patient each image is; none is guessed from a file name."
+    table = context.table
+    if PATIENT_FROM not in table:
+        return Verdict("pass", checked, 0, "Patients are named by the files or their labels.")
+    guessed = table[table[PATIENT_FROM] == BY_NAME]
+    if guessed.empty:
+        return Verdict("pass", checked, 0, "Patients are named by their folders.")
+    detail = (
+        f"{guessed['PatientID'].nunique()} patients were told apart by file names only. If one person has several "
+        "names there, training and test share patients: give a labels table, or one folder for each patient."
+    )
+    return Verdict("warn", checked, len(guessed), detail, examples(guessed["sample_id"]))
 
 
 def patients_with_copies(context: AuditContext) -> pd.DataFrame:
