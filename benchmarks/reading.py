@@ -25,12 +25,12 @@ from pydicom.pixels import apply_rescale
 from scipy import ndimage
 
 from helpers.cohort.decoding import chunked, decode
-from helpers.cohort.dicom import open_ct
-from helpers.cohort.headers import scan_headers
-from helpers.cohort.hounsfield import hounsfield
+from helpers.cohort.files.dicom import open_ct
+from helpers.cohort.files.headers import scan_headers
+from helpers.cohort.files.hounsfield import hounsfield
+from helpers.cohort.files.storage import Storage
 from helpers.cohort.picture import View
 from helpers.cohort.sources import DicomTree
-from helpers.cohort.storage import Storage
 from helpers.cohort.workers import share_out
 from helpers.phantom import PhantomSpec, simulate_cohort
 from helpers.study import CohortParams

@@ -12,8 +12,8 @@ import yaml
 from helpers.study import Run
 
 SMOKE = Path(__file__).parents[1] / "params" / "smoke.yaml"
-# Centres of six vertebral bodies of one patient, in voxels, as a reader clicked them. Their classes are only "upper" and
-# "lower": nobody has graded them, and one patient cannot be divided, so that this asks whether the audit runs.
+# Centres of six vertebral bodies of one patient, in voxels, as a reader clicked them. Their classes are only "upper"
+# and "lower": nobody has graded them, and one patient cannot be divided: this asks whether the audit runs.
 CENTRES = [(250, 332, 101), (250, 323, 82), (250, 312, 63), (250, 303, 43), (250, 300, 22), (250, 306, 3)]
 
 

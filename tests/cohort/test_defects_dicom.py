@@ -11,9 +11,9 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_rescale
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from helpers.cohort.dicom import read_ct
 from helpers.cohort.exclusions import NotUsable, Reason
-from helpers.cohort.hounsfield import AIR_HU
+from helpers.cohort.files.dicom import read_ct
+from helpers.cohort.files.hounsfield import AIR_HU
 from helpers.cohort.reading import read_cohort
 
 AXIAL = [1, 0, 0, 0, 1, 0]

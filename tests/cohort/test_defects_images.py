@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from helpers.cohort.exclusions import NotUsable
-from helpers.cohort.images import read_image
+from helpers.cohort.files.images import read_image
 from helpers.cohort.reading import read_cohort
 from helpers.study import CohortParams
 

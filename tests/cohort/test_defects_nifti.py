@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.cohort.centroids import center_mm, read_centroids
 from helpers.cohort.exclusions import NotUsable, Reason
-from helpers.cohort.nifti import Grid, read_nifti
+from helpers.cohort.files.nifti import Grid, read_nifti
+from helpers.cohort.labels.centroids import center_mm, read_centroids
 from helpers.cohort.reading import read_cohort
 from helpers.study import CohortParams
 

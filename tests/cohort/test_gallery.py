@@ -6,7 +6,7 @@ from PIL import Image
 
 from helpers.cohort.gallery import ALL, COLUMNS, FIELD_MM, PER_PAGE, PITCH_PX, TILE_PX, browse, field_around, page_png
 from helpers.cohort.reading import read_cohort
-from helpers.cohort.splits import split_cohort
+from helpers.cohort.splits.division import split_cohort
 from helpers.study import CohortParams, SplitParams
 
 NAMES = {"A": "compression", "B": "burst", "C": "normal"}

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from helpers.cohort import audit_cohort, read_cohort, split_cohort
 from helpers.cohort.audit import LeakageError, require_no_leakage
 from helpers.cohort.audit.leakage import SHARED_BY
-from helpers.cohort.copies import find_copies
+from helpers.cohort.pixels.copies import find_copies
 from helpers.study import SplitParams
 
 PATIENTS = 24

@@ -5,7 +5,7 @@ import pytest
 
 from helpers.cohort.decoding import DecodedPicture
 from helpers.cohort.exclusions import NotUsable, Reason
-from helpers.cohort.labels import Entry
+from helpers.cohort.labels.entries import Entry
 from helpers.cohort.picture import View
 from helpers.cohort.samples import make_sample, view_of
 from helpers.cohort.sources import DicomTree

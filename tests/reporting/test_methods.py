@@ -18,7 +18,12 @@ def methods_of(folder) -> dict[str, str]:
         ("splits", {"validation_fraction": 0.2}, "Partition", "20 % of the training patients"),
         ("splits", {"split_method": "image_holdout", "test_images": 33}, "Partition", "holdout of 33 images"),
         ("splits", {"n_repeats": 3}, "Partition", "every image is tested 3 times"),
-        ("splits", {"split_method": "patient_holdout", "test_fraction": 0.3}, "Partition", "holdout of 30 % of the pat"),
+        (
+            "splits",
+            {"split_method": "patient_holdout", "test_fraction": 0.3},
+            "Partition",
+            "holdout of 30 % of the pat",
+        ),
         ("splits", {"split_method": "leave_one_site_out"}, "Partition", "One fold per value of `site`"),
         ("splits", {"split_method": "temporal"}, "Partition", "The latest 20 % of the patients"),
         ("splits", {"split_method": "predefined"}, "Partition", "The split was given with the labels."),

@@ -290,7 +290,9 @@ class TestExternal:
         cohort = {"name": "a", "source": "images", "folder": "b", "class_names": classes}
         assert validate(Study, {"external": [cohort]}, origin="x").external.external[0].class_names == classes
         cohort["class_names"] = {"C": "normal", "F": "fracture"}
-        with pytest.raises(ParameterError, match=r"external cohort a: class_names has \['F'\]; they must be among A, B"):
+        with pytest.raises(
+            ParameterError, match=r"external cohort a: class_names has \['F'\]; they must be among A, B"
+        ):
             validate(Study, {"external": [cohort]}, origin="x")
 
 

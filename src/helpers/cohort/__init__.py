@@ -5,7 +5,7 @@ from helpers.cohort.exclusions import CohortError, Reason
 from helpers.cohort.gallery import browse
 from helpers.cohort.reading import Cohort, load_pixels, read_cohort
 from helpers.cohort.sources import Source, open_source
-from helpers.cohort.splits import SplitError, split_cohort
+from helpers.cohort.splits.division import SplitError, split_cohort
 
 __all__ = [
     "Cohort",

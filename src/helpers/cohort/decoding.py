@@ -10,8 +10,8 @@ from typing import Any, Optional
 import numpy as np
 
 from helpers.cohort.exclusions import NotUsable
-from helpers.cohort.measures import measure
 from helpers.cohort.picture import Picture, View
+from helpers.cohort.pixels.measures import measure
 from helpers.cohort.sources.protocol import Source
 from helpers.cohort.workers import share_out
 

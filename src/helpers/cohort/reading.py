@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from helpers.cohort.accounting import flow_step, unnamed_files
-from helpers.cohort.copies import find_copies
 from helpers.cohort.decoding import decode_all
 from helpers.cohort.exclusions import CohortError, Exclusion, NotUsable, Reason, exclusions_table
 from helpers.cohort.identity import KEY_FILE, Pseudonyms, load_or_create_key
-from helpers.cohort.labels import Entry
+from helpers.cohort.labels.entries import Entry
 from helpers.cohort.picture import HU_BITS, View
+from helpers.cohort.pixels.copies import find_copies
 from helpers.cohort.sample_table import sample_table
 from helpers.cohort.samples import Sample, make_sample, view_of
 from helpers.cohort.sources import Report, Source, open_source

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from helpers.cohort.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS
-from helpers.cohort.entries import BOX_COLUMNS
+from helpers.cohort.files.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS
 from helpers.cohort.identity import Pseudonyms
+from helpers.cohort.labels.entries import BOX_COLUMNS
 from helpers.cohort.samples import CENTER_COLUMNS, Sample
 
 # Absolute dates point to a person; the order of studies, which a temporal split needs, does not.

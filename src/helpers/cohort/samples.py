@@ -6,8 +6,8 @@ from typing import Any, Optional
 import pandas as pd
 
 from helpers.cohort.decoding import DecodedPicture
-from helpers.cohort.entries import BOX_COLUMNS, Box, Entry
 from helpers.cohort.exclusions import NotUsable, Reason
+from helpers.cohort.labels.entries import BOX_COLUMNS, Box, Entry
 from helpers.cohort.picture import View
 from helpers.cohort.sources.protocol import Source
 from helpers.study import CohortParams

@@ -46,9 +46,7 @@ ARTEFACTS = {
     "audit": Artefact("audit.json", "01_data_audit"),
     "split_manifest": Artefact("split_manifest.csv", "01_data_audit"),
     "external": Artefact("external.parquet", "01_data_audit", schemas.EXTERNAL),
-    "external_exclusions": Artefact(
-        "external_exclusions.parquet", "01_data_audit", schemas.EXTERNAL_EXCLUSIONS
-    ),
+    "external_exclusions": Artefact("external_exclusions.parquet", "01_data_audit", schemas.EXTERNAL_EXCLUSIONS),
     "images": Artefact("images.npy", "02_preprocessing"),
     "image_index": Artefact("image_index.parquet", "02_preprocessing", schemas.IMAGE_INDEX),
     "external_images": Artefact("external_images/", "02_preprocessing"),
@@ -56,9 +54,7 @@ ARTEFACTS = {
     "model": Artefact("model.json", "03_training"),
     "history": Artefact("history.parquet", "03_training", schemas.HISTORY),
     "predictions": Artefact("predictions.parquet", "03_training", schemas.PREDICTIONS),
-    "external_predictions": Artefact(
-        "external_predictions.parquet", "03_training", schemas.EXTERNAL_PREDICTIONS
-    ),
+    "external_predictions": Artefact("external_predictions.parquet", "03_training", schemas.EXTERNAL_PREDICTIONS),
     "checkpoints": Artefact("checkpoints/", "03_training"),
     "metrics": Artefact("metrics.json", "04_evaluation"),
     "tables": Artefact("tables/", "04_evaluation"),

@@ -7,7 +7,7 @@ import pytest
 from helpers.cohort.audit import audit_cohort
 from helpers.cohort.audit.verdicts import AuditContext
 from helpers.cohort.reading import Cohort
-from helpers.cohort.splits import split_cohort
+from helpers.cohort.splits.division import split_cohort
 from helpers.study import CohortParams, SplitParams
 
 PARAMS = CohortParams(source="dicom", folder="x", labels="x.csv")

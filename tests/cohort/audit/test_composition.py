@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from helpers.cohort.audit import class_summary
-from helpers.cohort.splits import split_cohort
+from helpers.cohort.splits.division import split_cohort
 from helpers.study import CohortParams, SplitParams
 
 

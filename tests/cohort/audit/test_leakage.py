@@ -4,7 +4,7 @@ import pytest
 
 from helpers.cohort.audit import LeakageError, require_no_leakage
 from helpers.cohort.audit.leakage import SHARED_BY, check_leakage, check_overlap, leakage_matrix, overlap
-from helpers.cohort.splits import split_cohort
+from helpers.cohort.splits.division import split_cohort
 from helpers.study import SplitParams
 
 

@@ -12,8 +12,8 @@ from helpers.cohort.audit.pixels import (
     check_saturation,
     unit_findings,
 )
-from helpers.cohort.dicom import read_ct
-from helpers.cohort.pixel_facts import pixel_facts
+from helpers.cohort.files.dicom import read_ct
+from helpers.cohort.pixels.pixel_facts import pixel_facts
 
 
 @pytest.fixture

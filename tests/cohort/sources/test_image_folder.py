@@ -9,7 +9,7 @@ from helpers.cohort.picture import View
 from helpers.cohort.reading import load_pixels, read_cohort
 from helpers.cohort.sources import ImageFolder
 from helpers.cohort.sources.image_folder import entry_of
-from helpers.cohort.splits import split_cohort
+from helpers.cohort.splits.division import split_cohort
 from helpers.study import CohortParams, SplitParams
 
 FOLDERS = CohortParams(

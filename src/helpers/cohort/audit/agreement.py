@@ -10,7 +10,7 @@ from statsmodels.stats.inter_rater import cohens_kappa, fleiss_kappa
 
 from helpers.cohort.audit.patients import INTERVAL_PERCENT, drawn_weights
 from helpers.cohort.audit.verdicts import AuditContext, Verdict
-from helpers.cohort.readers import GROUP
+from helpers.cohort.labels.readers import GROUP
 
 # Krippendorff 2004 (doi 10.1111/j.1468-2958.2004.tb00738.x): below this not even tentative conclusions.
 MIN_ALPHA = 0.667

@@ -14,7 +14,7 @@ from helpers.cohort.audit.associations import association
 from helpers.cohort.audit.metadata_model import AurocEstimate, metadata_auroc
 from helpers.cohort.audit.patients import is_numeric, per_patient
 from helpers.cohort.audit.verdicts import AuditContext, Verdict
-from helpers.cohort.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS
+from helpers.cohort.files.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS
 
 DEMOGRAPHIC_COLUMNS = ("PatientAge", "PatientSex")
 # What names one study tells every class; RescaleSlope and RescaleIntercept are applied, and gone from the table.

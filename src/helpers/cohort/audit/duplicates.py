@@ -3,8 +3,8 @@
 import pandas as pd
 
 from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
-from helpers.cohort.copies import copy_groups
 from helpers.cohort.exclusions import Reason
+from helpers.cohort.pixels.copies import copy_groups
 
 
 def check_duplicates(context: AuditContext) -> Verdict:

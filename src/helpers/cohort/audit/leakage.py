@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
-from helpers.cohort.copies import copy_groups, find_copies
+from helpers.cohort.pixels.copies import copy_groups, find_copies
 from helpers.cohort.reading import Cohort
 from helpers.study.schemas import SPLITS
 

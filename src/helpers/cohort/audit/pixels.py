@@ -1,14 +1,14 @@
 """Scale, orientation and values of the images.
 
-The values are judged by the facts of `helpers.cohort.pixel_facts`, which the cohort table holds for every image.
+The values are judged by the facts of `helpers.cohort.pixels.pixel_facts`, which the cohort table holds for every image.
 """
 
 import numpy as np
 import pandas as pd
 
 from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
+from helpers.cohort.files.volumes import ORIENTATIONS
 from helpers.cohort.picture import GREY_BITS, HU_BITS
-from helpers.cohort.volumes import ORIENTATIONS
 
 # Where the peaks of a whole cohort must lie (median over its images) if its values are HU. Measured on real CT: air
 # -1013 to -948, fat -100 to -57, soft tissue 15 to 63 HU; the room allows for tube voltage, contrast and noise.

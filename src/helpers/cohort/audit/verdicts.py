@@ -7,7 +7,7 @@ from typing import Any, Literal, Optional
 
 import pandas as pd
 
-from helpers.cohort.copies import copy_groups
+from helpers.cohort.pixels.copies import copy_groups
 from helpers.cohort.reading import Cohort
 from helpers.study import CohortParams, SplitParams
 

@@ -10,15 +10,16 @@ from typing import ClassVar, Optional
 import numpy as np
 from pydicom.dataset import Dataset
 
-from helpers.cohort.dicom import HEAD_BYTES, ct_picture, frame_count, is_dicom_head, open_ct
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
-from helpers.cohort.headers import SliceHeader, is_index, normal, read_header, scan_headers, slice_header
-from helpers.cohort.labels import Labelled, labelled_table
-from helpers.cohort.multiframe import promote
+from helpers.cohort.files.dicom import HEAD_BYTES, ct_picture, frame_count, is_dicom_head, open_ct
+from helpers.cohort.files.headers import SliceHeader, is_index, normal, read_header, scan_headers, slice_header
+from helpers.cohort.files.multiframe import promote
+from helpers.cohort.files.series import folder_headers, read_frames, read_series
+from helpers.cohort.files.stack import arrange
+from helpers.cohort.files.storage import ZIP_SUFFIX, Storage
+from helpers.cohort.labels.entries import Labelled
+from helpers.cohort.labels.labels_table import labelled_table
 from helpers.cohort.picture import Picture, View
-from helpers.cohort.series import folder_headers, read_frames, read_series
-from helpers.cohort.stack import arrange
-from helpers.cohort.storage import ZIP_SUFFIX, Storage
 from helpers.study import CohortParams
 
 FILE_COLUMNS = ("file", "SOPInstanceUID", "SeriesInstanceUID")

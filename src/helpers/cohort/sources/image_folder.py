@@ -12,12 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Optional
 
 from helpers.cohort.exclusions import Exclusion, NotUsable, Reason
-from helpers.cohort.images import IMAGE_SUFFIXES, read_image
-from helpers.cohort.labels import Entry, Labelled, labelled_table
-from helpers.cohort.patient_guess import patient_of
+from helpers.cohort.files.images import IMAGE_SUFFIXES, read_image
+from helpers.cohort.files.storage import list_files
+from helpers.cohort.labels.entries import Entry, Labelled
+from helpers.cohort.labels.labels_table import labelled_table
+from helpers.cohort.labels.patient_guess import patient_of
+from helpers.cohort.labels.split_words import SPLIT_WORDS
 from helpers.cohort.picture import Picture, View
-from helpers.cohort.split_words import SPLIT_WORDS
-from helpers.cohort.storage import list_files
 from helpers.study import CohortParams
 
 NO_LINE = 0  # of an entry that no table names

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar, Optional, Protocol
 
 from helpers.cohort.exclusions import Reason
-from helpers.cohort.labels import Labelled
+from helpers.cohort.labels.entries import Labelled
 from helpers.cohort.picture import Picture, View
 from helpers.study import CohortParams
 

@@ -15,12 +15,12 @@ from typing import ClassVar, Optional
 
 import pandas as pd
 
-from helpers.cohort.dicom import read_ct
 from helpers.cohort.exclusions import CohortError, Exclusion, NotUsable, Reason
-from helpers.cohort.labels import FIRST_DATA_LINE, Box, Entry, Labelled, class_key
+from helpers.cohort.files.dicom import read_ct
+from helpers.cohort.files.storage import list_files
+from helpers.cohort.labels.entries import Box, Entry, Labelled, class_key
+from helpers.cohort.labels.text_table import FIRST_DATA_LINE, nearest, read_text_table
 from helpers.cohort.picture import Picture, View
-from helpers.cohort.storage import list_files
-from helpers.cohort.text_table import nearest, read_text_table
 from helpers.study import CohortParams
 from helpers.study.paths import short_path
 

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Optional
 
-from helpers.cohort.centroids import center_mm
 from helpers.cohort.exclusions import Exclusion, NotUsable, Reason
-from helpers.cohort.genant import GRADED_LEVELS, Grading, gradings, written_label
-from helpers.cohort.labels import Entry, Labelled, class_key, labelled_table, without_conflicts
-from helpers.cohort.nifti import is_nifti, read_nifti
+from helpers.cohort.files.nifti import is_nifti, read_nifti
+from helpers.cohort.files.storage import list_files
+from helpers.cohort.files.volumes import cut_plane
+from helpers.cohort.labels.centroids import center_mm
+from helpers.cohort.labels.entries import Entry, Labelled, class_key, without_conflicts
+from helpers.cohort.labels.genant import GRADED_LEVELS, Grading, gradings, written_label
+from helpers.cohort.labels.labels_table import labelled_table
+from helpers.cohort.labels.text_table import read_text_table
 from helpers.cohort.picture import Picture, View
 from helpers.cohort.sources.verse_scans import COMPANION, Scans
-from helpers.cohort.storage import list_files
-from helpers.cohort.text_table import read_text_table
-from helpers.cohort.volumes import cut_plane
 from helpers.study import CohortParams
 
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from helpers.cohort.centroids import Centroids, read_centroids
 from helpers.cohort.exclusions import NotUsable, Reason
-from helpers.cohort.genant import scan_key
-from helpers.cohort.nifti import Grid, is_nifti, read_grid
+from helpers.cohort.files.nifti import Grid, is_nifti, read_grid
+from helpers.cohort.labels.centroids import Centroids, read_centroids
+from helpers.cohort.labels.genant import scan_key
 
 # Masks, centroids and previews belong to a volume; they are no images of the cohort.
 COMPANION = re.compile(r"((_msk|_seg)\.nii(\.gz)?|[_-]ctd\.json|_snp\.png)$", re.IGNORECASE)

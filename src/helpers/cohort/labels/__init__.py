@@ -1,0 +1,1 @@
+"""Reading labels: tables, several readers, published gradings, centroids and folder names, as entries of a cohort."""

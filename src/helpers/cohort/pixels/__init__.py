@@ -1,0 +1,1 @@
+"""What pixels tell once they are decoded: hash, plausibility, text burned in, copies."""
