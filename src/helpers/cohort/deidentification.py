@@ -200,6 +200,7 @@ def _held(dataset: Dataset) -> Iterator[str]:
             yield from _held(item)
 
 
+@cache
 def _name(tag: BaseTag) -> Optional[str]:
     """What an attribute is called here; None for one that the profile keeps."""
     if tag.is_private:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Optional
 
 import numpy as np
@@ -83,9 +84,18 @@ class Picture:
         """16 for HU, 8 for grey values whose unit is unknown."""
         return GREY_BITS if self.pixels.dtype == np.uint8 else HU_BITS
 
-    @property
+    @cached_property
+    def compact(self) -> np.ndarray:
+        """The pixels in the smallest type that holds them exactly: int16 where all are whole HU, as in most CT."""
+        if self.bits == GREY_BITS:
+            return self.pixels
+        with np.errstate(invalid="ignore"):  # what does not fit comes back as another value
+            whole = self.pixels.astype(np.int16)
+        return whole if (whole == self.pixels).all() else self.pixels
+
+    @cached_property
     def sha256(self) -> str:
-        """Hash of the decoded pixels and their shape: equal for equal images, however they were stored."""
-        digest = hashlib.sha256(f"{self.pixels.dtype.name} {self.pixels.shape}".encode())
-        digest.update(np.ascontiguousarray(self.pixels).tobytes())
+        """Hash of type, shape and bytes of the compact pixels: equal for equal images, however they were stored."""
+        digest = hashlib.sha256(f"{self.compact.dtype.name} {self.compact.shape}".encode())
+        digest.update(np.ascontiguousarray(self.compact))
         return digest.hexdigest()

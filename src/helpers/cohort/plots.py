@@ -187,7 +187,7 @@ def confounds(table: pd.DataFrame) -> Figure:
     """
     # read back from JSON, a table without rows has lost its columns
     shown = table.reindex(columns=CONFOUND_COLUMNS).sort_values("effect", ignore_index=True)
-    figure, axis = plt.subplots(figsize=(8, 0.26 * max(len(shown), 1) + 1.2))
+    figure, axis = plt.subplots(figsize=(8, 0.26 * max(len(shown), 3) + 1.2))
     colour = sns.color_palette(PALETTE)[0]
     for place, row in enumerate(shown.to_dict("records")):
         face = colour if row["p_holm"] < SIGNIFICANCE else "white"

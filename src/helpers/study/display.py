@@ -34,7 +34,8 @@ _TABLE = _jinja.from_string(
     "{% if caption %}<caption>{{ caption }}</caption>{% endif %}"
     '<thead><tr>{% for name in header %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead><tbody>'
     "{% for row in rows %}<tr>{% for cell, numeric in row %}"
-    '<td{% if numeric %} class="number"{% endif %}>{{ cell }}</td>'
+    # JupyterLab aligns every cell to the right, which suits numbers only
+    '<td{% if numeric %} class="number"{% else %} style="text-align:left"{% endif %}>{{ cell }}</td>'
     "{% endfor %}</tr>{% endfor %}</tbody></table></div>"
     "{% if hidden %}<p>{{ hidden }} more rows are not shown.</p>{% endif %}"
 )

@@ -2,14 +2,15 @@
 
 A small detector, not a reader: it finds rows of thin bright strokes with sharp edges that are as high as their
 neighbours, as print is and anatomy hardly ever. A lone letter, dark print and letters higher than `MAX_HEIGHT_PX` are
-not found.
+not found. Of what fills an image with edges, such as noise, only the upper part is looked at, so that no image takes long.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import find_objects, label
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from helpers.cohort.picture import middle_plane
 
@@ -27,6 +28,8 @@ MAX_GAP = 0.8  # between glyphs of one row, in heights
 MAX_HEIGHT_RATIO = 1.8  # a capital and a small letter
 MAX_OFFSET = 0.4  # of the middle of a glyph from its neighbour's, in heights
 MARGIN_PX = 8
+# A page of print has some thousand runs of bright pixels; MAX_GLYPHS are several lines of it.
+MAX_RUNS, MAX_GLYPHS = 16_000, 256
 GREYS = 255
 
 
@@ -74,13 +77,13 @@ def count_glyphs(pixels: np.ndarray) -> int:
 def _place_of_steps(grey: np.ndarray) -> tuple[slice, slice] | None:
     """The part of the image around all sharp upward steps; None where there are too few for print."""
     least = np.uint8(LEAST_STEP * GREYS)
-    steps = np.flatnonzero(np.maximum(grey[:, STEP_PX:], least) - least > grey[:, :-STEP_PX])
-    if len(steps) < MIN_STEPS:
+    steps = np.maximum(grey[:, STEP_PX:], least) - least > grey[:, :-STEP_PX]
+    if np.count_nonzero(steps) < MIN_STEPS:
         return None
-    rows, columns = np.divmod(steps, grey.shape[1] - STEP_PX)
+    rows, columns = np.flatnonzero(steps.any(axis=1)), np.flatnonzero(steps.any(axis=0))
     return (
-        slice(max(0, rows.min() - MARGIN_PX), rows.max() + MARGIN_PX + 1),
-        slice(max(0, columns.min() - MARGIN_PX), columns.max() + MAX_HEIGHT_PX + 1),
+        slice(max(0, rows[0] - MARGIN_PX), rows[-1] + MARGIN_PX + 1),
+        slice(max(0, columns[0] - MARGIN_PX), columns[-1] + MAX_HEIGHT_PX + 1),
     )
 
 
@@ -98,15 +101,40 @@ def _opened(grey: np.ndarray) -> np.ndarray:
 
 
 def _glyphs(bright: np.ndarray) -> list[Glyph]:
-    """Connected pieces that are as high and wide as a letter, from left to right."""
-    pieces, _ = label(bright, structure=np.ones((3, 3)))
-    glyphs = [Glyph(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in find_objects(pieces)]
-    sized = [
-        glyph
-        for glyph in glyphs
-        if MIN_HEIGHT_PX <= glyph.height <= MAX_HEIGHT_PX and glyph.right - glyph.left <= MAX_WIDTH * glyph.height
-    ]
-    return sorted(sized, key=lambda glyph: (glyph.left, glyph.top))
+    """Connected pieces that are as high and wide as a letter, from left to right; the uppermost `MAX_GLYPHS` of them."""
+    top, bottom, left, right = _boxes(bright)
+    height = bottom - top
+    sized = (height >= MIN_HEIGHT_PX) & (height <= MAX_HEIGHT_PX) & (right - left <= MAX_WIDTH * height)
+    boxes = np.column_stack([top, bottom, left, right])[sized][:MAX_GLYPHS].tolist()
+    return sorted((Glyph(*box) for box in boxes), key=lambda glyph: (glyph.left, glyph.top))
+
+
+def _boxes(bright: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Top, bottom, left and right of the connected pieces, diagonals included, in the order of their first pixel.
+
+    Where little is bright, much faster than `scipy.ndimage.label`, to which the test holds it equal: the runs of bright
+    pixels are connected, not the pixels.
+    """
+    padded = np.pad(bright, ((0, 0), (1, 1)))
+    width = padded.shape[1]
+    edges = np.flatnonzero(padded.ravel()[1:] != padded.ravel()[:-1])[: 2 * MAX_RUNS]
+    starts, ends = edges[::2], edges[1::2]
+    # Runs of the next row that begin before this one ends, and end after it begins.
+    first, last = np.searchsorted(ends, starts + width), np.searchsorted(starts, ends + width, side="right")
+    count = last - first
+    upper = np.repeat(np.arange(len(starts)), count)
+    lower = np.arange(len(upper)) + np.repeat(first - np.cumsum(count) + count, count)
+    links = coo_array((np.ones(len(upper), bool), (upper, lower)), shape=(len(starts),) * 2)
+    piece = connected_components(links, directed=False)[1]
+    order = np.argsort(piece, kind="stable")
+    at = np.flatnonzero(np.diff(piece[order], prepend=-1))
+    rows, left, right = starts[order] // width, starts[order] % width, ends[order] % width
+    return (
+        np.minimum.reduceat(rows, at),
+        np.maximum.reduceat(rows, at) + 1,
+        np.minimum.reduceat(left, at),
+        np.maximum.reduceat(right, at),
+    )
 
 
 def text_rows(glyphs: Sequence[Glyph], *, least: int) -> list[list[Glyph]]:
