@@ -142,7 +142,14 @@ def _read_csv(path: Path) -> Cells:
 
 
 def _read_excel(path: Path) -> Cells:
-    sheet = _first_sheet(path, data_only=True)
+    with warnings.catch_warnings():
+        # openpyxl tells of what it leaves out of a workbook, such as conditional colours; cell values are not among it
+        warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
+        return _cells_of_first_sheet(path)
+
+
+def _cells_of_first_sheet(path: Path) -> Cells:
+    sheet = openpyxl.load_workbook(path, data_only=True).worksheets[0]
     for merged in list(sheet.merged_cells.ranges):
         value = sheet.cell(merged.min_row, merged.min_col).value
         sheet.unmerge_cells(merged.coord)
@@ -153,16 +160,9 @@ def _read_excel(path: Path) -> Cells:
     return header, list(range(FIRST_DATA_LINE, FIRST_DATA_LINE + len(rows))), rows
 
 
-def _first_sheet(path: Path, **options: bool) -> Worksheet:
-    with warnings.catch_warnings():
-        # openpyxl tells of what it leaves out of a workbook, such as conditional colours; cell values are not among it
-        warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
-        return openpyxl.load_workbook(path, **options).worksheets[0]
-
-
 def _check_formulas(results: Worksheet, *, path: Path) -> None:
     """A workbook that no spreadsheet program has calculated holds formulas without results: they look empty."""
-    for row in _first_sheet(path, read_only=True).iter_rows():
+    for row in openpyxl.load_workbook(path, read_only=True).worksheets[0].iter_rows():
         for cell in row:
             if cell.data_type == "f" and results[cell.coordinate].value is None:
                 raise CohortError(

@@ -140,12 +140,15 @@ def _boxes(bright: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 def text_rows(glyphs: Sequence[Glyph], *, least: int) -> list[list[Glyph]]:
     """Rows of at least `least` glyphs, each beside the one before it; `glyphs` run from left to right."""
     rows: list[list[Glyph]] = []
+    within_reach: list[list[Glyph]] = []
     for glyph in glyphs:
-        row = next((row for row in rows if _follows(glyph, row[-1])), None)
+        within_reach = [row for row in within_reach if glyph.left - row[-1].right <= MAX_GAP * MAX_HEIGHT_PX]
+        row = next((row for row in within_reach if _follows(glyph, row[-1])), None)
         if row is None:
-            rows.append([glyph])
-        else:
-            row.append(glyph)
+            row = []
+            rows.append(row)
+            within_reach.append(row)
+        row.append(glyph)
     return [row for row in rows if len(row) >= least]
 
 
