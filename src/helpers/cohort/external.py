@@ -7,7 +7,7 @@ from typing import Any, Optional
 import pandas as pd
 
 from helpers.cohort.audit.assembly import audit_cohort
-from helpers.cohort.audit.leakage import check_overlap
+from helpers.cohort.audit.overlap import check_overlap
 from helpers.cohort.reading import Cohort, read_cohort
 from helpers.cohort.sources import Report
 from helpers.study import ExternalCohort
@@ -23,7 +23,11 @@ class AuditedCohort:
 
 
 def read_external(
-    cohorts: Sequence[ExternalCohort], *, development: Cohort, report: Optional[Report] = None
+    cohorts: Sequence[ExternalCohort],
+    *,
+    development: Cohort,
+    intended_leakage: Optional[str] = None,
+    report: Optional[Report] = None,
 ) -> tuple[AuditedCohort, ...]:
     """Read and audit every external cohort, and see whether it shares anything with the study's own.
 
@@ -33,6 +37,8 @@ def read_external(
         Section `external` of the parameters.
     development
         The cohort that networks are trained on.
+    intended_leakage
+        As section `splits` has it.
     report
         Called as ``report(done, total)`` within each cohort.
 
@@ -45,7 +51,8 @@ def read_external(
     for params in cohorts:
         cohort = _with_own_patients(read_cohort(params, report=report), params)
         audit = audit_cohort(cohort, cohort_params=params)
-        audit["verdicts"] = {"overlap": check_overlap(cohort, development).to_json_dict()} | audit["verdicts"]
+        overlap = check_overlap(cohort, development, intended_leakage=intended_leakage)
+        audit["verdicts"] = {"overlap": overlap.to_json_dict()} | audit["verdicts"]
         found.append(AuditedCohort(params.name, cohort, audit))
     return tuple(found)
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from helpers.cohort.accounting import flow_step, unnamed_files
 from helpers.cohort.decoding import decode_all
-from helpers.cohort.exclusions import CohortError, Exclusion, NotUsable, Reason, exclusions_table
+from helpers.cohort.exclusions import CohortError, Exclusion, NotUsable, Reason, exclusion_counts, exclusions_table
 from helpers.cohort.identity import KEY_FILE, Pseudonyms, load_or_create_key
 from helpers.cohort.labels.entries import Entry
 from helpers.cohort.picture import HU_BITS, View
@@ -27,6 +27,8 @@ from helpers.study import CohortParams, ExternalCohort
 from helpers.study.paths import project_file, short_path
 
 log = logging.getLogger(__name__)
+
+EXAMPLES_IN_ERROR = 2
 
 
 @dataclass(frozen=True)
@@ -195,13 +197,22 @@ def _check_classes(samples: Sequence[Sample], *, exclusions: pd.DataFrame, param
     # An external cohort is scored on the classes that it has; one that is trained on needs them all.
     if not missing or (samples and isinstance(params, ExternalCohort)):
         return
-    reasons = exclusions["reason"].value_counts().sort_index()
-    counted = ", ".join(f"{reason} {count}" for reason, count in reasons.items()) or "none"
+    counts = exclusion_counts(exclusions)
+    counted = ", ".join(f"{row.reason} {row.count}" for row in counts.itertuples()) or "none"
     what = f"no sample of class {', '.join(missing)}" if samples else "no usable sample"
     raise CohortError(
         f"{short_path(labels)}: {what} is left; not used: {counted}. "
-        "Correct the files or the table, or cohort.label_values and cohort.class_names"
+        f"Correct the files or the table, or cohort.label_values and cohort.class_names{_first_examples(exclusions)}"
     )
+
+
+def _first_examples(exclusions: pd.DataFrame) -> str:
+    """The two most frequent reasons, each with the first finding and the way out, one a line."""
+    lines = []
+    for row in exclusion_counts(exclusions).head(EXAMPLES_IN_ERROR).itertuples():
+        first = exclusions[exclusions["reason"] == row.reason].iloc[0]
+        lines.append(f"\n  {row.reason}, for example {first['source']}: {first['detail']}. {row.remedy}")
+    return "".join(lines)
 
 
 def _pseudonyms(params: CohortParams) -> Pseudonyms:

@@ -70,6 +70,15 @@ def test_texts_that_hardly_repeat_are_pooled(labels):
     assert (found.effect, found.p_value) == (0, 1)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("values", [["x", "y"], ["x", "y", "y"], [1.0, 2.0, 2.0]])
+def test_draws_of_one_patient_show_no_association_and_no_warning(values):
+    """Of two or three patients many bootstrap draws hold a single one."""
+    found = association(pd.Series(values), pd.Series(list("ABB"))[: len(values)])
+    assert found.ci_low == 0
+    assert 0 <= found.effect <= found.ci_high <= 1
+
+
 def test_frequent_texts_are_kept_among_rare_ones(labels):
     values = pd.Series([f"serial {number}" for number in range(120)])
     values[:40] = "always A"

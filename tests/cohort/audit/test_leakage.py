@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from helpers.cohort.audit import LeakageError, require_no_leakage
-from helpers.cohort.audit.leakage import SHARED_BY, check_leakage, check_overlap, leakage_matrix, overlap
+from helpers.cohort.audit.leakage import SHARED_BY, check_leakage, leakage_matrix
 from helpers.cohort.splits.division import split_cohort
 from helpers.study import SplitParams
 
@@ -95,41 +95,11 @@ def test_missing_studies_are_not_a_shared_study(table, make_context):
     assert leakage_matrix(make_context(table).placed)["studies"].sum() == 0
 
 
-@pytest.fixture
-def textures():
-    """Thumbnails without likeness, by the hash of their pixels."""
-    rng = np.random.default_rng(2)
-    return {f"h{number}": rng.integers(0, 256, (32, 32)).astype(np.uint8) for number in range(75)}
-
-
-@pytest.fixture
-def outside(table):
-    """A cohort of other patients that happens to use the same names for samples and files."""
-    other = table.head(9).copy()
-    for column in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "pixel_sha256"):
-        other[column] = "other" + other[column]
-    return other
-
-
-@pytest.fixture
-def outside_textures(outside):
-    rng = np.random.default_rng(3)
-    return {name: rng.integers(0, 256, (32, 32)).astype(np.uint8) for name in outside["pixel_sha256"]}
-
-
-def test_an_external_cohort_of_other_patients_is_external(table, outside, textures, outside_textures, make_cohort):
-    one, other = make_cohort(outside, thumbnails=outside_textures), make_cohort(table, thumbnails=textures)
-    assert set(overlap(one, other).values()) == {0}
-    assert check_overlap(one, other).status == "pass"
-
-
-@pytest.mark.parametrize("shared", list(SHARED_BY))
-def test_every_kind_of_overlap_is_found(table, outside, textures, outside_textures, make_cohort, shared):
-    if shared == "near_identical_images":
-        outside_textures["otherh4"] = np.clip(textures["h20"] * 0.8 + 20, 0, 255).astype(np.uint8)
-    else:
-        outside.loc[4, SHARED_BY[shared]] = table.loc[20, SHARED_BY[shared]]
-    one, other = make_cohort(outside, thumbnails=outside_textures), make_cohort(table, thumbnails=textures)
-    assert overlap(one, other) == dict.fromkeys(SHARED_BY, 0) | {shared: 1}
-    verdict = check_overlap(one, other)
-    assert (verdict.status, verdict.found) == ("fail", 1)
+def test_an_external_cohort_that_is_not_external_stops_the_run(table, audit):
+    found = audit(table)
+    overlap = {"status": "fail", "detail": "2 of 9 samples share something.", "examples": ["S004"]}
+    found["external"] = {"far": {"verdicts": {"overlap": overlap}}}
+    with pytest.raises(LeakageError, match=r"external cohort far is not external\. 2 of 9 .* S004 of external\.parquet"):
+        require_no_leakage(found)
+    overlap["status"] = "warn"
+    require_no_leakage(found)

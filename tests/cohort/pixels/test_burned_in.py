@@ -1,9 +1,18 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import gaussian_filter, grey_opening
+from scipy.ndimage import find_objects, gaussian_filter, grey_opening, label
 
-from helpers.cohort.pixels.burned_in import Glyph, _opened, count_glyphs, text_rows
+from helpers.cohort.pixels.burned_in import (
+    MAX_GLYPHS,
+    MAX_RUNS,
+    Glyph,
+    _boxes,
+    _glyphs,
+    _opened,
+    count_glyphs,
+    text_rows,
+)
 
 TEXTS = ("DOE^JANE 1954-03-12", "Max Muster", "MRN 4711234", "St. Elsewhere Hospital")
 
@@ -76,6 +85,38 @@ def test_opening_is_that_of_scipy(rng):
     inside = (slice(7, -7), slice(7, -7))
     assert (_opened(grey) == grey_opening(grey, size=(7, 7), mode="nearest"))[inside].all()
     assert _opened(grey).shape == grey.shape
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.9, 1])
+def test_boxes_are_those_of_the_labels_of_scipy(rng, share):
+    for shape in [(1, 30), (30, 1), (25, 40)]:
+        bright = rng.random(shape) < share
+        bright[0, 0] = True
+        boxes = np.column_stack(_boxes(bright)).tolist()
+        found = find_objects(label(bright, structure=np.ones((3, 3)))[0])
+        expected = [[rows.start, rows.stop, columns.start, columns.stop] for rows, columns in found]
+        assert sorted(boxes) == sorted(expected)
+        assert [box[0] for box in boxes] == sorted(box[0] for box in expected)
+
+
+def test_a_page_full_of_print_is_found_by_its_upper_lines():
+    page = np.zeros((1000, 700), np.uint8)
+    for line in range(50):
+        page = printed(page, "the quick brown fox jumps over the lazy dog " * 2, at=(4, 20 * line), value=255)
+    assert 50 < count_glyphs(page) <= MAX_GLYPHS
+
+
+def test_what_is_looked_at_in_noise_is_limited(rng):
+    bright = rng.random((700, 700)) < 0.1
+    assert np.count_nonzero(np.diff(bright.astype(int)) == 1) > MAX_RUNS
+    lowest = max(glyph.bottom for glyph in _glyphs(bright))
+    assert len(_glyphs(bright)) <= MAX_GLYPHS
+    assert lowest < 350
+
+
+def test_a_line_of_print_on_an_image_of_a_few_edges_is_found_at_its_foot(anatomy):
+    """What limits the work on noise does not keep real images from being looked at down to their end."""
+    assert count_glyphs(printed(anatomy, TEXTS[0][:12], at=(20, 278))) >= 4
 
 
 def test_rows_need_glyphs_of_one_height_side_by_side():

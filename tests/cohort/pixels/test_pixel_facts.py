@@ -80,6 +80,20 @@ def test_three_planes_are_one_image(body):
     assert triple == pytest.approx(single, nan_ok=True)
 
 
+def test_a_large_image_is_described_by_a_part_of_its_pixels(body):
+    """Ends and padding are exact, shares nearly so; whole numbers give the same facts in every type."""
+    large = np.tile(body, (6, 5))
+    large[300, 301] = 5000
+    facts, all_counted = pixel_facts(large, is_hu=True), pixel_facts(body, is_hu=True)
+    assert (facts["pixel_max"], facts["highest_share"]) == (5000, 1 / large.size)
+    assert facts["lowest_share"] == np.mean(large == large.min())
+    for name in ("bone_share", "tissue_share", "most_common_share"):
+        assert facts[name] == pytest.approx(all_counted[name], abs=0.006)
+    for name in ("air_peak_hu", "fat_peak_hu", "soft_peak_hu"):
+        assert facts[name] == pytest.approx(all_counted[name], abs=3)
+    assert pixel_facts(large.astype(np.int16), is_hu=True) == pytest.approx(facts, nan_ok=True)
+
+
 @given(
     arrays(np.float32, (4, 5), elements=st.floats(-1e6, 1e6, width=32)),
     st.booleans(),

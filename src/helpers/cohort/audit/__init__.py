@@ -2,6 +2,15 @@
 
 from helpers.cohort.audit.assembly import audit_cohort, verdict_table
 from helpers.cohort.audit.composition import class_summary
+from helpers.cohort.audit.leak_list import copy_list, leak_list
 from helpers.cohort.audit.leakage import LeakageError, require_no_leakage
 
-__all__ = ["LeakageError", "audit_cohort", "class_summary", "require_no_leakage", "verdict_table"]
+__all__ = [
+    "LeakageError",
+    "audit_cohort",
+    "class_summary",
+    "copy_list",
+    "leak_list",
+    "require_no_leakage",
+    "verdict_table",
+]

@@ -91,7 +91,7 @@ def _cramers_v(codes: np.ndarray, classes: np.ndarray, *, weights: np.ndarray) -
     cells = (weights @ member).reshape(-1, rows, columns) / weights.sum(axis=1)[:, None, None]
     expected = cells.sum(axis=2, keepdims=True) * cells.sum(axis=1, keepdims=True)
     ratio = np.divide((cells - expected) ** 2, expected, out=np.zeros_like(cells), where=expected > 0)
-    n = _effective_size(weights)
+    n = np.maximum(_effective_size(weights), 2)  # up to 2 the correction takes all; at 1 it would divide by 0
     phi2 = np.clip(ratio.sum(axis=(1, 2)) - (rows - 1) * (columns - 1) / (n - 1), 0, None)
     fewest = np.minimum(rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)) - 1
     return np.sqrt(np.divide(phi2, fewest, out=np.zeros_like(phi2), where=fewest > 0).clip(0, 1))

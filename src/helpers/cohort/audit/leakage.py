@@ -7,8 +7,6 @@ from typing import Any
 import pandas as pd
 
 from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
-from helpers.cohort.pixels.copies import copy_groups, find_copies
-from helpers.cohort.reading import Cohort
 from helpers.study.schemas import SPLITS
 
 # What is counted -> the column whose values must not lie in two splits.
@@ -67,55 +65,41 @@ def leakage_matrix(placed: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for fold, group in placed.groupby("fold"):
         for first, second in combinations(SPLITS, 2):
-            shared = _shared(group[group["split"] == first], group[group["split"] == second])
+            shared = shared_values(group[group["split"] == first], group[group["split"] == second])
             rows.append({"fold": int(fold), "pair": f"{first} and {second}", **shared})
     return pd.DataFrame(rows, columns=["fold", "pair", *SHARED_BY])
 
 
 def require_no_leakage(audit: Mapping[str, Any]) -> None:
-    """Stop here if the audit found leakage that nobody intended.
+    """Stop here if the audit found leakage that nobody intended, between the splits or into an external cohort.
 
     Parameters
     ----------
     audit
-        As `audit_cohort` gives it for a divided cohort.
+        As `audit_cohort` gives it for a divided cohort; ``external`` holds the audits of external cohorts by name.
 
     Raises
     ------
     LeakageError
-        If the verdict on leakage is a failure.
+        If the verdict on leakage, or on the overlap of an external cohort, is a failure.
     """
     verdict = audit["verdicts"]["leakage"]
     if verdict["status"] == "fail":
         raise LeakageError(
-            f"the splits leak. {verdict['detail']} For example {', '.join(verdict['examples'])}. Ways out: {WAYS_OUT}"
+            f"the splits leak. {verdict['detail']} leaks.csv in the run folder lists the files, copies.csv all copies. "
+            f"Ways out: {WAYS_OUT}"
         )
+    for name, external in audit.get("external", {}).items():
+        overlap = external["verdicts"]["overlap"]
+        if overlap["status"] == "fail":
+            raise LeakageError(
+                f"external cohort {name} is not external. {overlap['detail']} For example "
+                f"{', '.join(overlap['examples'])} of external.parquet. Ways out: remove those samples from it, or say "
+                "in splits.intended_leakage why they are wanted"
+            )
 
 
-def overlap(cohort: Cohort, development: Cohort) -> dict[str, int]:
-    """What an external cohort shares with the one that networks are trained on, by the names of `SHARED_BY`."""
-    # Two cohorts may name samples alike; from here on each has a name of its own.
-    one = cohort.table.assign(sample_id="external " + cohort.table["sample_id"])
-    other = development.table.assign(sample_id="development " + development.table["sample_id"])
-    both = pd.concat([one, other], ignore_index=True)
-    both["source"] = both["sample_id"].str.split().str[0] + "/" + both["source"]
-    copies = find_copies(both, thumbnails={**development.thumbnails, **cohort.thumbnails})
-    both["copy_group"] = copy_groups(both, copies=copies[copies["kind"] != "identical"])
-    return _shared(both.iloc[: len(one)], both.iloc[len(one) :])
-
-
-def check_overlap(cohort: Cohort, development: Cohort) -> Verdict:
-    """Whether an external cohort is external: shares no patient, study, series or image with the study's own."""
-    checked = "The cohort shares no patient, study, series or image with the one that networks are trained on."
-    counts = pd.Series(overlap(cohort, development))
-    found = int(counts.sum())
-    if not found:
-        return Verdict("pass", checked, 0, f"{len(cohort.table)} against {len(development.table)} samples compared.")
-    detail = f"Shared: {_counted(counts)}. Scores on this cohort are no external validation: leave those samples out."
-    return Verdict("fail", checked, found, detail)
-
-
-def _shared(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, int]:
+def shared_values(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, int]:
     """How many values of each column of `SHARED_BY` lie in both tables."""
     known = {name: column for name, column in SHARED_BY.items() if column in one and column in other}
     counts = {name: len(set(one[column].dropna()) & set(other[column].dropna())) for name, column in known.items()}

@@ -2,14 +2,14 @@
 
 A small detector, not a reader: it finds rows of thin bright strokes with sharp edges that are as high as their
 neighbours, as print is and anatomy hardly ever. A lone letter, dark print and letters higher than `MAX_HEIGHT_PX` are
-not found. Of what fills an image with edges, such as noise, only the upper part is looked at, so that no image takes long.
+not found. Of an image full of edges, such as noise, only the upper part is looked at, so that none takes long.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from helpers.cohort.picture import middle_plane
@@ -23,13 +23,14 @@ MIN_STEPS = 24  # three letters have more steps than that; many CT images have f
 STROKE_PX = 7  # a stroke of print is thinner; what is wider in both directions is not print
 WINDOW_STEPS = (1, 2, 3)  # the extreme of 7 neighbours is that of 2, then of those 2 on, then of those 3 on
 MIN_HEIGHT_PX, MAX_HEIGHT_PX = 5, 48
+MIN_PIXELS = 4 * MIN_HEIGHT_PX  # of the shortest row of the smallest glyphs
 MAX_WIDTH = 1.6  # of a glyph, in its heights
 MAX_GAP = 0.8  # between glyphs of one row, in heights
 MAX_HEIGHT_RATIO = 1.8  # a capital and a small letter
 MAX_OFFSET = 0.4  # of the middle of a glyph from its neighbour's, in heights
 MARGIN_PX = 8
 # A page of print has some thousand runs of bright pixels; MAX_GLYPHS are several lines of it.
-MAX_RUNS, MAX_GLYPHS = 16_000, 256
+MAX_RUNS, MAX_GLYPHS = 12_000, 200
 GREYS = 255
 
 
@@ -66,18 +67,19 @@ def count_glyphs(pixels: np.ndarray) -> int:
     if low == high:
         return 0
     grey = ((plane - np.float32(low)) * np.float32(GREYS / (high - low))).astype(np.uint8)
-    found = _place_of_steps(grey)
-    if found is None:
+    place = _place_of_steps(grey)
+    if place is None:
         return 0
-    part = grey[found]
+    part = grey[place]
     relief = part - _opened(part)
-    return max(sum(map(len, text_rows(_glyphs(relief > step * GREYS), least=least))) for step, least in LEVELS)
+    found = [text_rows(_glyphs(relief > np.uint8(step * GREYS)), least=least) for step, least in LEVELS]
+    return max(sum(map(len, rows)) for rows in found)
 
 
 def _place_of_steps(grey: np.ndarray) -> tuple[slice, slice] | None:
     """The part of the image around all sharp upward steps; None where there are too few for print."""
-    least = np.uint8(LEAST_STEP * GREYS)
-    steps = np.maximum(grey[:, STEP_PX:], least) - least > grey[:, :-STEP_PX]
+    left, right = grey[:, :-STEP_PX], grey[:, STEP_PX:]
+    steps = (right > left) & (right - left > np.uint8(LEAST_STEP * GREYS))  # a difference below 0 wraps round
     if np.count_nonzero(steps) < MIN_STEPS:
         return None
     rows, columns = np.flatnonzero(steps.any(axis=1)), np.flatnonzero(steps.any(axis=0))
@@ -101,7 +103,9 @@ def _opened(grey: np.ndarray) -> np.ndarray:
 
 
 def _glyphs(bright: np.ndarray) -> list[Glyph]:
-    """Connected pieces that are as high and wide as a letter, from left to right; the uppermost `MAX_GLYPHS` of them."""
+    """Connected pieces as high and wide as a letter, from left to right; only the uppermost where there are many."""
+    if np.count_nonzero(bright) < MIN_PIXELS:
+        return []
     top, bottom, left, right = _boxes(bright)
     height = bottom - top
     sized = (height >= MIN_HEIGHT_PX) & (height <= MAX_HEIGHT_PX) & (right - left <= MAX_WIDTH * height)
@@ -122,9 +126,9 @@ def _boxes(bright: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     # Runs of the next row that begin before this one ends, and end after it begins.
     first, last = np.searchsorted(ends, starts + width), np.searchsorted(starts, ends + width, side="right")
     count = last - first
-    upper = np.repeat(np.arange(len(starts)), count)
-    lower = np.arange(len(upper)) + np.repeat(first - np.cumsum(count) + count, count)
-    links = coo_array((np.ones(len(upper), bool), (upper, lower)), shape=(len(starts),) * 2)
+    offsets = np.concatenate([[0], np.cumsum(count)])
+    lower = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], count)
+    links = csr_array((np.ones(len(lower)), lower, offsets), shape=(len(starts),) * 2)
     piece = connected_components(links, directed=False)[1]
     order = np.argsort(piece, kind="stable")
     at = np.flatnonzero(np.diff(piece[order], prepend=-1))
@@ -154,9 +158,10 @@ def text_rows(glyphs: Sequence[Glyph], *, least: int) -> list[list[Glyph]]:
 
 def _follows(glyph: Glyph, last: Glyph) -> bool:
     """Whether a glyph stands to the right of the last one of a row, on its line and about as high."""
-    small, large = sorted((glyph.height, last.height))
+    height, other = glyph.height, last.height
+    large = max(height, other)
     return (
-        large <= MAX_HEIGHT_RATIO * small
+        -0.2 * large <= glyph.left - last.right <= MAX_GAP * large
         and abs(glyph.middle - last.middle) <= MAX_OFFSET * large
-        and -0.2 * large <= glyph.left - last.right <= MAX_GAP * large
+        and large <= MAX_HEIGHT_RATIO * min(height, other)
     )

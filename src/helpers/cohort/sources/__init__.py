@@ -10,7 +10,7 @@ from helpers.cohort.sources.protocol import Source
 from helpers.cohort.sources.rsna import Rsna
 from helpers.cohort.sources.verse import Verse
 from helpers.phantom import PhantomSpec, simulate_cohort
-from helpers.study import CohortParams
+from helpers.study import CohortParams, ExternalCohort
 from helpers.study.paths import project_file, short_path
 
 __all__ = ["DicomTree", "ImageFolder", "Report", "Rsna", "Source", "Verse", "open_source"]
@@ -38,8 +38,12 @@ def open_source(params: CohortParams, *, report: Optional[Report] = None) -> Sou
         notes = tuple(folder / name for name in PHANTOM_NOTES)
         return DicomTree(folder, folder / PHANTOM_LABELS, params=params, notes=notes)
     if not folder.is_dir():
-        raise CohortError(f"{short_path(folder)}: no such folder; correct cohort.folder")
+        raise CohortError(f"{short_path(folder)}: no such folder; correct {_section(params)}.folder")
     labels = None if params.labels is None else project_file(params.labels)
     if labels is not None and not labels.is_file():
-        raise CohortError(f"{short_path(labels)}: no such labels table; correct cohort.labels")
+        raise CohortError(f"{short_path(labels)}: no such labels table; correct {_section(params)}.labels")
     return KINDS[params.source](folder, labels, params=params)
+
+
+def _section(params: CohortParams) -> str:
+    return f"external {params.name}" if isinstance(params, ExternalCohort) else "cohort"
