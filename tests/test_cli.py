@@ -167,6 +167,13 @@ class TestStatus:
         assert "up to date" in rows["01_data_audit"]
         assert all("not run yet" in rows[key] for key in KEYS[1:])
 
+    def test_a_stage_that_stopped_is_told_from_one_that_never_ran(self, project, capsys):
+        assert cli.main(["run", "tiny.yaml", "--only", "01"]) == 0
+        (project / "runs" / "tiny" / "notebooks" / "02_preprocessing.partial.ipynb").touch()
+        capsys.readouterr()
+        assert cli.main(["status", "tiny"]) == 0
+        assert "stopped before its end" in capsys.readouterr().out
+
     def test_changed_notebook(self, project, capsys):
         assert cli.main(["run", "tiny.yaml", "--only", "01"]) == 0
         write_notebook(project, "01_data_audit", "None")

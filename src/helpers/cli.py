@@ -19,7 +19,7 @@ from helpers.study.artefacts import PARAMS_FILE
 from helpers.study.paths import project_file, short_path
 from helpers.study.progress import Screen
 from helpers.study.runner import Plan, RunLocked, StageError, run_study
-from helpers.study.stages import STAGES, find_stage, fingerprints, read_records, why_stale
+from helpers.study.stages import STAGES, find_stage, fingerprints, partial_notebook, read_records, why_stale
 
 EXPECTED = (ParameterError, ArtefactError, StageError, RunLocked)
 NAMED_WEIGHTS = ("ct", "imagenet", "none")
@@ -126,6 +126,8 @@ def _status(options: argparse.Namespace, console: Console) -> int:
     for stage in STAGES:
         record = records.get(stage.key)
         state = why_stale(stage, folder, record=record, fingerprint=wanted[stage.key]) or "up to date"
+        if partial_notebook(folder, stage.key).is_file():
+            state = "stopped before its end"
         table.add_row(stage.key, state, record.finished if record else "", f"{record.seconds:.0f}" if record else "")
     console.print(table)
     return 0

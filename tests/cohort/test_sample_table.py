@@ -24,6 +24,41 @@ def test_no_identifier_and_no_date_remains(samples):
     assert table["PatientID"].nunique() == table["StudyInstanceUID"].nunique() == 1
 
 
+def named(headers):
+    """One sample for each patient, with these names in the headers."""
+    return [
+        {"key": (row,), "PatientID": f"p{row}", "header_patient": name, "slice_index": None}
+        for row, name in enumerate(headers)
+    ]
+
+
+def test_names_in_headers_become_pseudonyms_as_patients_do(samples):
+    key = Pseudonyms(b"key")
+    table = sample_table([{**sample, "header_patient": "MRN-77"} for sample in samples], key)
+    assert table["header_patient"].tolist() == table["PatientID"].tolist() == [key.patient("MRN-77")] * 3
+    assert sample_table(samples, key)["header_patient"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("headers", "kept"),
+    [
+        ("xxxde", ["d", "e"]),
+        ("xxde", ["d", "e", "x", "x"]),
+        ("xxx", ["x", "x", "x"]),
+    ],
+    ids=["more than half", "half", "three patients"],
+)
+def test_a_name_that_most_headers_share_is_none(headers, kept):
+    assert sorted(sample_table(named(headers), Pseudonyms())["header_patient"].dropna()) == kept
+
+
+def test_a_patient_of_many_images_shares_no_name():
+    one_patient = [sample | {"PatientID": "p0", "header_patient": "x"} for sample in named("abcde")]
+    others = [sample | {"key": ("other", sample["key"])} for sample in named("_fgh")[1:]]
+    table = sample_table([*one_patient, *others], Pseudonyms())
+    assert (table["header_patient"] == "x").sum() == 5
+
+
 def test_the_order_of_studies_remains(samples):
     table = sample_table(samples, Pseudonyms())
     days = sorted(table["study_day"].dropna())

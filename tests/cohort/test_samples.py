@@ -80,6 +80,12 @@ def test_the_table_knows_the_patient_better_than_the_file(sample):
     assert refused(sample, replace(ENTRY, patient=None)) is Reason.MISSING_PATIENT
 
 
+@pytest.mark.parametrize(("held", "kept"), [("file", "file"), (None, None), ("", None), ("ANONYMOUS", None)])
+def test_the_name_in_the_header_is_kept_beside_that_of_the_table(sample, held, kept):
+    made = sample(columns={"PatientID": held})
+    assert (made["PatientID"], made["header_patient"]) == ("p1", kept)
+
+
 @pytest.mark.parametrize(
     "view",
     [

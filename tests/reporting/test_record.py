@@ -1,6 +1,8 @@
 """Reading a run folder: complete, incomplete, damaged, or no run at all."""
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.reporting import ReportError
 from helpers.reporting.record import read_run
@@ -63,7 +65,37 @@ def test_damaged_notebook_is_named(make_run):
         read_run(folder)
 
 
-def test_partial_notebooks_are_left_out(make_run):
-    folder = make_run(notebooks=1)
+def test_a_torn_partial_notebook_is_left_out_and_told(make_run):
+    folder = make_run(notebooks=3)
     (folder / "notebooks" / "02_preprocessing.partial.ipynb").write_text("{}", encoding="utf-8")
-    assert list(read_run(folder).notebooks) == ["01_data_audit"]
+    record = read_run(folder)
+    assert list(record.notebooks) == ["01_data_audit"]
+    assert any("02_preprocessing (preprocessing) stopped before its end" in line for line in record.missing())
+
+
+def stop(folder, key, *, started):
+    """Leave a notebook as one that failed at `started` leaves it."""
+    failed = new_output("error", ename="LeakageError", evalue="the splits leak", traceback=[])
+    banner = new_markdown_cell("An Exception was encountered", metadata={"tags": ["papermill-error-cell-tag"]})
+    cells = [banner, new_markdown_cell("# Audit"), new_code_cell("check()", outputs=[failed])]
+    notebook = new_notebook(cells=cells, metadata={"papermill": {"start_time": started}})
+    nbformat.write(notebook, folder / "notebooks" / f"{key}.partial.ipynb")
+
+
+def test_a_stage_that_stopped_is_shown_and_nothing_of_earlier_runs(make_run):
+    folder = make_run()
+    stop(folder, "01_data_audit", started="2020-01-01T00:00:00.000000")
+    record = read_run(folder)
+    assert record.stopped == "01_data_audit"
+    assert list(record.notebooks) == ["01_data_audit"]
+    assert [cell.source for cell in record.notebooks["01_data_audit"].cells] == ["# Audit", "check()"]
+    assert record.audit is not None  # written by the notebook before it stopped
+    assert record.metrics is None
+    (line,) = (line for line in record.missing() if "01_data_audit" in line)
+    assert line == "Notebook 01_data_audit (data audit) stopped before its end: LeakageError: the splits leak"
+
+
+def test_an_audit_from_before_the_stop_is_left_out(make_run):
+    folder = make_run()
+    stop(folder, "01_data_audit", started="2999-01-01T00:00:00.000000")
+    assert read_run(folder).audit is None

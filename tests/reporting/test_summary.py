@@ -191,3 +191,12 @@ class TestExternal:
         )
         assert any("tiny, 3 images of 1 patient: one class only" in text for text in summary.reading)
         assert not any(limit.startswith("No external test") for limit in summary.limits)
+
+
+def test_what_could_not_be_tested_is_neither_passed_nor_hidden(make_run, change_json):
+    folder = make_run(notebooks=0)
+    verdict = {"status": "untested", "checked": "Readers agree.", "found": 0, "detail": "One label.", "examples": []}
+    change_json(folder / "audit.json", lambda audit: audit["verdicts"].update(agreement=verdict))
+    summary = summary_of(folder)
+    assert [verdict.name for verdict in summary.untested] == ["agreement"]
+    assert "agreement" not in [verdict.name for verdict in (*summary.held, *summary.verdicts)]

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     """Why something was left out. The value is what `exclusions.parquet` holds."""
 
     UNLABELLED_FILE = "unlabelled_file"
+    DUPLICATE_FILE = "duplicate_file"
     INDEX_FILE = "index_file"
     NOT_DICOM = "not_dicom"
     NOT_IMAGE = "not_image"
@@ -36,6 +37,7 @@ class Reason(StrEnum):
     BAD_BOX = "bad_box"
     DUPLICATE_ROW = "duplicate_row"
     LABEL_CONFLICT = "label_conflict"
+    NO_CENTER = "no_center"
     READERS_DISAGREE = "readers_disagree"
     PATIENT_CONFLICT = "patient_conflict"
     UNREADABLE_DICOM = "unreadable_dicom"
@@ -84,6 +86,7 @@ class Reason(StrEnum):
 
 REMEDIES = {
     Reason.UNLABELLED_FILE: "Add a row for this file to the labels table, or leave it out knowingly.",
+    Reason.DUPLICATE_FILE: "None needed: a copy of an image that a row names, with the same SOPInstanceUID and place.",
     Reason.INDEX_FILE: "Nothing to do: a DICOMDIR lists other files and holds no image.",
     Reason.NOT_DICOM: "Remove the file from the folder, or export it again as DICOM with its 128-byte preamble.",
     Reason.NOT_IMAGE: "Convert it to PNG, JPEG, TIFF or WebP, or read DICOM files with `source: dicom`.",
@@ -98,6 +101,10 @@ REMEDIES = {
     Reason.BAD_BOX: "Give all of x0, y0, x1, y1 with x0 < x1 and y0 < y1, or none of them.",
     Reason.DUPLICATE_ROW: "Keep one row per image and box.",
     Reason.LABEL_CONFLICT: "Decide which label is right and keep only its row.",
+    Reason.NO_CENTER: (
+        "Map center_x_mm, center_y_mm, center_z_mm (or slice_index) in cohort.columns; for a single image, x0, y0, x1, "
+        "y1."
+    ),
     Reason.READERS_DISAGREE: "Let the readers settle it, or choose another rule in cohort.adjudication.",
     Reason.PATIENT_CONFLICT: "Decide which patient the file belongs to and correct the other rows.",
     Reason.UNREADABLE_DICOM: "Copy or export the file again: it is damaged or cut short.",

@@ -12,7 +12,9 @@ from helpers.cohort.samples import CENTER_COLUMNS, Sample
 
 # Absolute dates point to a person; the order of studies, which a temporal split needs, does not.
 DATE_COLUMN, DAY_COLUMN = "StudyDate", "study_day"
+HEADER_COLUMN = "header_patient"
 TEXT_COLUMNS = (
+    HEADER_COLUMN,
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "level",
@@ -25,6 +27,8 @@ TEXT_COLUMNS = (
     "split",
     "grade",
 )
+# With fewer patients a header name that two of them share is half of the cohort, and no sign of anonymisation.
+MIN_PATIENTS_FOR_CONSTANT = 4
 NUMBER_COLUMNS = (*NUMBER_KEYWORDS, "rescale_intercept", *BOX_COLUMNS, *CENTER_COLUMNS)
 
 
@@ -40,11 +44,25 @@ def sample_table(samples: Sequence[Sample], pseudonyms: Pseudonyms) -> pd.DataFr
         table[column] = values.astype("str")
     for column in ("StudyInstanceUID", "SeriesInstanceUID"):
         table[column] = table[column].map(pseudonyms.uid, na_action="ignore").astype("str")
+    names = _without_constants(table[HEADER_COLUMN], patients=table["PatientID"])
+    table[HEADER_COLUMN] = names.map(pseudonyms.patient, na_action="ignore").astype("str")
     for column in NUMBER_COLUMNS:
         table[column] = pd.to_numeric(table.get(column, pd.Series(np.nan, index=table.index))).astype("float64")
     table["slice_index"] = table["slice_index"].astype("Int64")
     table = table.drop(columns=["RescaleSlope", "RescaleIntercept"], errors="ignore")
     return table.sort_values("sample_id", ignore_index=True)
+
+
+def _without_constants(names: pd.Series, *, patients: pd.Series) -> pd.Series:
+    """Header names of patients, missing where more than half of all patients have the same one.
+
+    Anonymisation often writes one name into all headers: it says nothing about who is whom.
+    """
+    n_patients = patients.nunique()
+    if n_patients < MIN_PATIENTS_FOR_CONSTANT:
+        return names
+    sharing = patients.groupby(names).nunique()
+    return names.where(~names.isin(sharing.index[sharing > n_patients / 2]))
 
 
 def _days(dates: pd.Series) -> pd.Series:

@@ -6,6 +6,7 @@ from typing import Any, Optional
 import pandas as pd
 
 from helpers.cohort.decoding import DecodedPicture
+from helpers.cohort.deidentification import is_dummy
 from helpers.cohort.exclusions import NotUsable, Reason
 from helpers.cohort.labels.entries import BOX_COLUMNS, Box, Entry
 from helpers.cohort.picture import View
@@ -22,7 +23,8 @@ VIEW_COLUMNS = ("slice_index", "rescale_intercept", *CENTER_COLUMNS, "center_uni
 
 def make_sample(entry: Entry, decoded: DecodedPicture, *, source: Source, params: CohortParams) -> Sample:
     """What is a sample's own; raises `NotUsable` if patient or scale are unknown or the box lies outside."""
-    patient = entry.patient or decoded.columns.get("PatientID")
+    header_patient = decoded.columns.get("PatientID")
+    patient = entry.patient or header_patient
     if patient is None:
         raise NotUsable(Reason.MISSING_PATIENT, "PatientID is neither in the labels table nor in the file")
     (row_mm, column_mm), origin = _spacing(entry, decoded, mm_per_px=params.mm_per_px, reason=source.no_spacing)
@@ -31,6 +33,8 @@ def make_sample(entry: Entry, decoded: DecodedPicture, *, source: Source, params
         **entry.facts,
         "key": entry.key,
         "PatientID": patient,
+        # Where table and file differ, the file can still tell that two patients of the table are one.
+        "header_patient": None if is_dummy(header_patient or "") else header_patient,
         **_view_columns(entry.view),
         "label": entry.label,
         "level": entry.level,

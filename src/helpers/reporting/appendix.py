@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import yaml
+
+from helpers.reporting.discretion import discreet, discreet_study
 from helpers.reporting.record import RunRecord
 from helpers.study.artefacts import PARAMS_FILE
 from helpers.study.params import Section
@@ -42,7 +45,7 @@ def parameter_groups(record: RunRecord) -> tuple[Group, ...]:
 
 def _parameters(section: Section) -> Iterator[Row]:
     for name, field in type(section).model_fields.items():
-        yield Row(name, readable(getattr(section, name)), field.description or "")
+        yield Row(name, readable(discreet(name, getattr(section, name))), field.description or "")
 
 
 def readable(value: Any) -> str:
@@ -129,5 +132,5 @@ def rerun_commands(record: RunRecord) -> str:
 
 
 def parameter_file(record: RunRecord) -> str:
-    """The resolved parameter file itself, word for word."""
-    return (record.folder / PARAMS_FILE).read_text(encoding="utf-8")
+    """The resolved parameter file, but for what `discreet` leaves out."""
+    return yaml.safe_dump(discreet_study(record.study.model_dump()), sort_keys=False, allow_unicode=True)

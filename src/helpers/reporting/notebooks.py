@@ -1,12 +1,14 @@
 """Executed notebooks as HTML fragments: nbconvert's exporter with the template of this room."""
 
 import base64
+import copy
 from pathlib import Path
 
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from helpers.reporting.discretion import discreet_code
 from helpers.reporting.markup import Page, prepare
 from helpers.study.display import PROGRESS_MIMETYPE
 from helpers.study.stages import Stage
@@ -38,8 +40,17 @@ def render_notebook(notebook: NotebookNode, *, stage: Stage) -> Page:
     -------
     A fragment without active content whose headings start at level 2, with the headings for a table of contents.
     """
-    body, _ = _exporter().from_notebook_node(notebook)
+    body, _ = _exporter().from_notebook_node(_discreet(notebook))
     return prepare(body, prefix=anchor_of(stage), title=stage.title)
+
+
+def _discreet(notebook: NotebookNode) -> NotebookNode:
+    """A copy whose injected parameters say no more than a report should."""
+    shown = copy.deepcopy(notebook)
+    for cell in shown.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.source = discreet_code(cell.source)
+    return shown
 
 
 def _exporter() -> HTMLExporter:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,19 @@ from helpers.study.artefacts import ARTEFACTS, PARAMS_FILE, ArtefactError, Run
 from helpers.study.params import Study
 from helpers.study.paths import short_path
 from helpers.study.provenance import PROVENANCE_FILE
-from helpers.study.stages import RECORDS_FILE, STAGES, Stage, StageRecord, executed_notebook, read_records
+from helpers.study.stages import (
+    RECORDS_FILE,
+    STAGES,
+    Stage,
+    StageRecord,
+    executed_notebook,
+    partial_notebook,
+    read_records,
+)
 
 NOTEBOOK_STAGES = tuple(stage for stage in STAGES if stage.is_notebook)
 JSON_ARTEFACTS = ("audit", "model", "metrics")
+BANNER = "papermill-error-cell-tag"
 # What the first screen reads; a file without these was written by another version of the notebooks.
 NEEDED = {
     "audit": ("verdicts", "flow"),
@@ -39,7 +49,10 @@ class RunRecord:
     study
         Its resolved parameters.
     notebooks
-        Executed notebooks by stage key, in order; only those that exist.
+        Executed notebooks by stage key, in order; only those that exist, and none behind one that stopped.
+    stopped
+        Key of the stage whose notebook stopped before its end, or None. What it and later stages had written before
+        is left out.
     provenance
         Content of `provenance.json`; empty if it was not recorded.
     stages
@@ -53,6 +66,7 @@ class RunRecord:
     notebooks: Mapping[str, NotebookNode] = field(repr=False)
     provenance: Mapping[str, Any] = field(repr=False)
     stages: Mapping[str, StageRecord] = field(repr=False)
+    stopped: str | None = None
     audit: Mapping[str, Any] | None = field(default=None, repr=False)
     model: Mapping[str, Any] | None = field(default=None, repr=False)
     metrics: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -68,13 +82,22 @@ class RunRecord:
 
     def _missing(self) -> Iterator[str]:
         for stage in NOTEBOOK_STAGES:
-            if stage.key not in self.notebooks:
+            if stage.key == self.stopped:
+                yield f"Notebook {stage.key} ({stage.title.lower()}) stopped before its end: {self._cause()}"
+            elif stage.key not in self.notebooks:
                 yield f"Notebook {stage.key} ({stage.title.lower()}) has not been executed in this run."
         for name in JSON_ARTEFACTS:
             if getattr(self, name) is None:
                 yield f"{ARTEFACTS[name].file} is not there: notebook {ARTEFACTS[name].stage} writes it."
         if not self.provenance:
             yield f"{PROVENANCE_FILE} is not there: the runner (study run) writes it."
+
+    def _cause(self) -> str:
+        """The error of the notebook that stopped; it ends without one where the process was killed."""
+        cells = self.notebooks[self.stopped].cells if self.stopped in self.notebooks else []
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        errors = [output for output in outputs if output.output_type == "error"]
+        return f"{errors[-1].ename}: {errors[-1].evalue}" if errors else "it was interrupted."
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -91,24 +114,46 @@ def read_run(folder: Path) -> RunRecord:
         raise ReportError(
             f"{short_path(folder)} is not a run folder (no {PARAMS_FILE}): give a folder made by `study run PARAMS`"
         )
-    found = ((stage.key, _notebook(folder, stage)) for stage in NOTEBOOK_STAGES)
+    keys = [stage.key for stage in NOTEBOOK_STAGES]
+    stopped = next((key for key in keys if partial_notebook(folder, key).is_file()), None)
+    shown = NOTEBOOK_STAGES if stopped is None else NOTEBOOK_STAGES[: keys.index(stopped) + 1]
+    notebooks = {stage.key: _notebook(folder, stage, is_partial=stage.key == stopped) for stage in shown}
+    notebooks = {key: notebook for key, notebook in notebooks.items() if notebook is not None}
+    names = [name for name in JSON_ARTEFACTS if _is_of_this_run(folder, name, stopped=stopped, notebooks=notebooks)]
     return RunRecord(
         folder=folder,
         study=Run(folder).study,
-        notebooks={key: notebook for key, notebook in found if notebook is not None},
+        notebooks=notebooks,
         provenance=_json(folder / PROVENANCE_FILE) or {},
         stages=_stage_records(folder),
-        **{name: _artefact(folder, name) for name in JSON_ARTEFACTS},
+        stopped=stopped,
+        **{name: _artefact(folder, name) for name in names},
     )
 
 
-def _notebook(folder: Path, stage: Stage) -> NotebookNode | None:
-    file = executed_notebook(folder, stage.key)
+def _is_of_this_run(folder: Path, name: str, *, stopped: str | None, notebooks: Mapping[str, NotebookNode]) -> bool:
+    """Whether an artefact belongs to the notebooks shown: not to a run before the one that stopped."""
+    stage, file = ARTEFACTS[name].stage, folder / ARTEFACTS[name].file
+    if stopped is None or stage < stopped:
+        return True
+    started = notebooks.get(stopped, NotebookNode(metadata={})).metadata.get("papermill", {}).get("start_time")
+    if stage > stopped or started is None or not file.is_file():
+        return False
+    return file.stat().st_mtime >= datetime.fromisoformat(started).replace(tzinfo=UTC).timestamp()
+
+
+def _notebook(folder: Path, stage: Stage, *, is_partial: bool) -> NotebookNode | None:
+    file = partial_notebook(folder, stage.key) if is_partial else executed_notebook(folder, stage.key)
     if not file.is_file():
         return None
     try:
-        return nbformat.read(file, as_version=4)
+        notebook = nbformat.read(file, as_version=4)
+        # papermill puts banners of its own into a notebook that failed; the report says it in its own words
+        notebook.cells = [cell for cell in notebook.cells if BANNER not in cell.metadata.get("tags", [])]
+        return notebook
     except (ValueError, nbformat.ValidationError) as error:
+        if is_partial:  # torn where the process was killed
+            return None
         raise ReportError(f"{short_path(file)} is not a readable notebook ({error}): run {stage.key} again") from error
 
 

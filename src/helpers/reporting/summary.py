@@ -18,8 +18,8 @@ from helpers.reporting.wording import class_label, counted, listed
 FEW_PATIENTS = 50
 WIDE_INTERVAL = 0.10
 
-STATUS_WORDS = {"fail": "problem found", "warn": "to note", "pass": "no problem found"}
-STATUS_MARKS = {"fail": "✗", "warn": "!", "pass": "✓"}
+STATUS_WORDS = {"fail": "problem found", "warn": "to note", "untested": "not tested", "pass": "no problem found"}
+STATUS_MARKS = {"fail": "✗", "warn": "!", "untested": "?", "pass": "✓"}
 STATUS_ORDER = {status: rank for rank, status in enumerate(STATUS_WORDS)}
 FIRST_VERDICT = "leakage"
 
@@ -58,7 +58,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Summary:
-    """The first screen; empty parts are not there yet. `held` are the verdicts that hold, but for leakage."""
+    """The first screen; empty parts are not there yet.
+
+    `held` are the verdicts that hold, but for leakage, and `untested` what this cohort did not allow to be tested.
+    """
 
     simulated: str
     question: str
@@ -68,6 +71,7 @@ class Summary:
     matrix: tuple[MatrixRow, ...]
     verdicts: tuple[Verdict, ...]
     held: tuple[Verdict, ...]
+    untested: tuple[Verdict, ...]
     flow: tuple[Mapping[str, Any], ...]
     limits: tuple[str, ...]
     missing: tuple[str, ...]
@@ -98,7 +102,8 @@ def summarise(record: RunRecord, *, headings: Sequence[Heading]) -> Summary:
             columns=tuple(_columns(record)),
             matrix=_matrix(record),
             verdicts=tuple(verdict for verdict in verdicts if _is_shown(verdict)),
-            held=tuple(verdict for verdict in verdicts if not _is_shown(verdict)),
+            held=tuple(verdict for verdict in verdicts if verdict.status == "pass" and not _is_shown(verdict)),
+            untested=tuple(verdict for verdict in verdicts if verdict.status == "untested"),
             flow=tuple(record.audit["flow"]) if record.audit else (),
             limits=tuple(_limits(record)),
             missing=tuple(record.missing()),
@@ -252,7 +257,7 @@ def _verdicts(record: RunRecord, *, headings: Sequence[Heading]) -> tuple[Verdic
 
 
 def _is_shown(verdict: Verdict) -> bool:
-    return verdict.status != "pass" or verdict.name == FIRST_VERDICT
+    return verdict.status not in ("pass", "untested") or verdict.name == FIRST_VERDICT
 
 
 def section_for(verdict: str, *, headings: Sequence[Heading]) -> str:

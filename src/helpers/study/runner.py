@@ -27,7 +27,7 @@ from helpers.study.params import Study
 from helpers.study.paths import project_folder, short_path
 from helpers.study.progress import Screen, duration
 from helpers.study.provenance import journal, now, record_provenance
-from helpers.study.stages import STAGES, Stage, StageRecord, executed_notebook, notebook_source
+from helpers.study.stages import STAGES, Stage, StageRecord, executed_notebook, notebook_source, partial_notebook
 
 ENGINE = "study"
 KERNEL = "python3"
@@ -217,7 +217,7 @@ def _run_stage(
 def _execute_notebook(stage: Stage, study: Study, run_folder: Path, *, screen: Screen) -> None:
     """Execute into a partial notebook; it gets its final name only when every cell has passed."""
     final = executed_notebook(run_folder, stage.key)
-    partial = final.with_name(f"{stage.key}.partial.ipynb")
+    partial = partial_notebook(run_folder, stage.key)
     partial.parent.mkdir(parents=True, exist_ok=True)
     parameters = {"run_dir": short_path(run_folder)}
     for section in stage.sections:

@@ -86,6 +86,11 @@ def executed_notebook(run_folder: Path, key: str) -> Path:
     return run_folder / "notebooks" / f"{key}.ipynb"
 
 
+def partial_notebook(run_folder: Path, key: str) -> Path:
+    """A stage's notebook while it is executed, and after it stopped before its end; gone once it has finished."""
+    return run_folder / "notebooks" / f"{key}.partial.ipynb"
+
+
 @dataclass(frozen=True)
 class StageRecord:
     """What the run folder knows of a finished stage.

@@ -49,6 +49,7 @@ def table():
         {
             "sample_id": f"S{number:03d}",
             "PatientID": f"P{number}",
+            "header_patient": f"P{number}",
             "StudyInstanceUID": f"U{number}",
             "SeriesInstanceUID": f"E{number}",
             "pixel_sha256": f"h{number}",

@@ -108,4 +108,6 @@ def test_verdicts(context, table, make_context):
     assert verdict.status == "warn"
     assert verdict.found == sum(one != other for one, other in zip(labels, poor, strict=True))
     assert check_agreement(context([["A"] * 3, ["A"] * 3])).status == "warn"
-    assert "not known" in check_agreement(make_context(table)).detail
+    one_label = check_agreement(make_context(table))
+    assert one_label.status == "untested"
+    assert "not known" in one_label.detail

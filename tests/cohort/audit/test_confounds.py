@@ -3,12 +3,14 @@ import pytest
 
 from helpers.cohort.audit import metadata_model
 from helpers.cohort.audit.confounds import (
+    ACQUISITION_COLUMNS,
     acquisition_columns,
     check_confounds,
     check_demographics,
     confound_table,
     metadata_table,
 )
+from helpers.study import CohortParams
 
 
 @pytest.fixture(autouse=True)
@@ -86,10 +88,44 @@ def test_images_of_one_patient_are_not_independent(scanned, make_context):
     assert one.equals(ten)
 
 
+def test_one_column_that_tells_the_class_fails_without_a_model(scanned, make_context):
+    scanned["Manufacturer"] = scanned["label"].map({"A": "ACME", "B": "Umbrella", "C": "Initech"})
+    few = scanned.head(18)  # six patients of each class
+    context = make_context(few, n_folds=2)
+    assert metadata_table(context).empty
+    verdict = check_confounds(context)
+    assert (verdict.status, verdict.found) == ("fail", 1)
+    assert "could not be fitted: too few patients" in verdict.detail
+
+
+def test_few_patients_without_a_link_are_untested(scanned, make_context):
+    context = make_context(scanned.head(18), n_folds=2)
+    for check in (check_confounds, check_demographics):
+        assert check(context).status == "untested"
+        assert check(context).detail.startswith("Too few patients: a model needs 10 of each class")
+
+
+def test_rsna_places_samples_by_class(scanned, make_context):
+    params = CohortParams(source="rsna")
+    verdict = check_confounds(make_context(scanned, params=params))
+    assert verdict.status == "warn"
+    assert "Fractures are centred on their box and normal slices on the image" in verdict.detail
+    scanned["Manufacturer"] = scanned["label"].map({"A": "ACME", "B": "Umbrella", "C": "Initech"})
+    assert check_confounds(make_context(scanned, params=params)).status == "fail"
+
+
+def test_constant_columns_test_nothing(table, make_context):
+    context = make_context(table.assign(PatientSex="F", KVP=120.0))
+    for check in (check_confounds, check_demographics):
+        assert check(context).status == "untested"
+        assert check(context).detail.startswith("Constant")
+
+
 def test_nothing_known_is_nothing_told(table, make_context):
-    bare = table.drop(columns=acquisition_columns(table))
-    bare = bare.drop(columns=["PatientAge", "PatientSex"], errors="ignore")
+    bare = table.drop(columns=[*ACQUISITION_COLUMNS, "PatientAge", "PatientSex"], errors="ignore")
     context = make_context(bare)
     assert confound_table(context).empty
     assert metadata_table(context).empty
-    assert check_confounds(context).status == check_demographics(context).status == "pass"
+    for check in (check_confounds, check_demographics):
+        assert check(context).status == "untested"
+        assert check(context).detail.startswith("Unknown")

@@ -45,8 +45,27 @@ def test_altered_copies_warn_and_neighbouring_slices_are_only_counted(
     copies = pd.DataFrame({"sample_a": ["S000"], "sample_b": ["S003"], "kind": [kind]})
     verdict = check_near_duplicates(make_context(table, fields={"copies": copies}))
     assert (verdict.status, verdict.found) == (status, found)
-    assert verdict.detail.startswith("1 groups of almost equal images")
+    assert verdict.detail.startswith("1 group of almost equal images: 1 pair ")
     assert verdict.examples == (() if status == "pass" else ("S000", "S003"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "1 pair within a patient, not of one series."),
+        ({"SeriesInstanceUID": "E0"}, "1 pair of one series, as neighbouring slices are."),
+        ({"SeriesInstanceUID": None, "source": "0.dcm"}, "1 pair of one series, as neighbouring slices are."),
+        ({"SeriesInstanceUID": None}, "1 pair within a patient, not of one series."),
+    ],
+    ids=["two series", "one series", "one volume", "two files"],
+)
+def test_only_images_of_one_series_are_neighbours(table, make_context, changes, words):
+    table.loc[3, "PatientID"] = "P0"
+    table.loc[3, list(changes)] = list(changes.values())
+    if changes.get("SeriesInstanceUID", "") is None:
+        table.loc[0, "SeriesInstanceUID"] = None
+    copies = pd.DataFrame({"sample_a": ["S000"], "sample_b": ["S003"], "kind": ["near"]})
+    assert check_near_duplicates(make_context(table, fields={"copies": copies})).detail.endswith(words)
 
 
 def test_identical_images_are_no_altered_copies(table, make_context):

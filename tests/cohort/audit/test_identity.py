@@ -15,11 +15,25 @@ def test_missing_studies_warn(table, make_context):
     assert check_identity(make_context(table)).status == "warn"
 
 
-@pytest.mark.parametrize("column", ["StudyInstanceUID", "SeriesInstanceUID"])
-def test_a_study_or_series_of_two_patients_fails(table, make_context, column):
+@pytest.mark.parametrize("column", ["StudyInstanceUID", "SeriesInstanceUID", "header_patient"])
+def test_a_study_series_or_header_name_of_two_patients_fails(table, make_context, column):
     table.loc[3, column] = table.loc[0, column]
     verdict = check_identity(make_context(table))
     assert (verdict.status, verdict.found, verdict.examples) == ("fail", 1, ("S000", "S003"))
+
+
+def test_what_two_patients_share_is_named(table, make_context):
+    table.loc[3, "header_patient"] = "P0"
+    table.loc[[4, 6], "StudyInstanceUID"] = ["U1", "U1"]
+    detail = check_identity(make_context(table)).detail
+    assert detail.endswith("so that splits may share them: 1 study, 1 header PatientID.")
+
+
+def test_a_patient_of_two_header_names_warns(table, make_context):
+    table.loc[3, ["PatientID", "StudyInstanceUID"]] = ["P0", "U0"]
+    verdict = check_identity(make_context(table))
+    assert (verdict.status, verdict.found, verdict.examples) == ("warn", 0, ("S000", "S003"))
+    assert "More than one PatientID in the headers of 1 patient:" in verdict.detail
 
 
 def test_everything_is_counted(table, make_context):
@@ -53,4 +67,4 @@ def test_patients_guessed_from_file_names_warn(table, make_context):
     table.loc[[2, 5], "patient_from"] = "file name"
     verdict = check_patients_known(make_context(table))
     assert (verdict.status, verdict.found, verdict.examples) == ("warn", 2, ("S002", "S005"))
-    assert "2 patients were told apart by file names only" in verdict.detail
+    assert "Told apart by file names only: 2 patients." in verdict.detail

@@ -16,7 +16,7 @@ def textures():
 def outside(table):
     """A cohort of other patients that happens to use the same names for samples and files."""
     other = table.head(9).copy()
-    for column in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "pixel_sha256"):
+    for column in ("PatientID", "header_patient", "StudyInstanceUID", "SeriesInstanceUID", "pixel_sha256"):
         other[column] = "other" + other[column]
     return other
 

@@ -7,6 +7,7 @@ from helpers.cohort.audit.pixels import (
     check_blank_images,
     check_geometry,
     check_hounsfield,
+    check_orientation,
     check_padding,
     check_photometric,
     check_saturation,
@@ -14,6 +15,7 @@ from helpers.cohort.audit.pixels import (
 )
 from helpers.cohort.files.dicom import read_ct
 from helpers.cohort.pixels.pixel_facts import pixel_facts
+from helpers.study import CohortParams
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_grey_values_cannot_be_judged(table, make_context):
     table = with_pixels(table, np.arange(256, dtype=np.uint8).reshape(16, 16), where=table.index, is_hu=False)
     assert unit_findings(table).isna().all()
     verdict = check_hounsfield(make_context(table))
-    assert verdict.status == "warn"
+    assert verdict.status == "untested"
     assert "unknown window" in verdict.detail
 
 
@@ -103,6 +105,7 @@ def test_a_constant_image_fails(table, make_context, body):
     table = with_pixels(table, body * 0, where=[7])
     verdict = check_blank_images(make_context(table))
     assert (verdict.status, verdict.examples) == ("fail", ("S007",))
+    assert "Constant: 1 image; nearly so: 0." in verdict.detail
 
 
 def test_one_padding_is_normal_and_two_are_not(table, make_context, body):
@@ -112,7 +115,7 @@ def test_one_padding_is_normal_and_two_are_not(table, make_context, body):
     table = with_pixels(table, padded, where=table.index)
     verdict = check_padding(make_context(table))
     assert verdict.status == "pass"
-    assert "75 of 75 images have a filled border: -1024 in 75" in verdict.detail
+    assert "A filled border in 75 of 75 images: -1024 in 75." in verdict.detail
     table = with_pixels(table, np.where(padded == -1024, -2000, padded), where=[3, 5])
     verdict = check_padding(make_context(table))
     assert (verdict.status, verdict.found, verdict.examples) == ("warn", 2, ("S003", "S005"))
@@ -134,6 +137,30 @@ def test_an_image_of_another_scale_warns(table, make_context, column, value):
     assert column in verdict.detail
 
 
+def test_both_directions_of_spacing_are_told(table, make_context):
+    table.loc[7, "column_spacing_mm"] = 0.4
+    detail = check_geometry(make_context(table)).detail
+    assert "between rows 0.50 to 0.50 mm, between columns 0.40 to 0.50 mm" in detail
+
+
+@pytest.mark.parametrize(
+    ("values", "plane", "orientation"),
+    [
+        ({"source": "dicom"}, "sagittal", "P\\F"),
+        ({"source": "dicom", "plane": "coronal"}, "coronal", "L\\F"),
+        ({"source": "dicom", "plane": "axial"}, "axial", "L\\P"),
+        ({"source": "rsna"}, "axial", "L\\P"),
+    ],
+)
+def test_the_plane_is_that_of_the_parameters(table, make_context, values, plane, orientation):
+    params = CohortParams(labels="x.csv", **values)
+    verdict = check_orientation(make_context(table.assign(PatientOrientation=orientation), params=params))
+    assert verdict.status == "pass"
+    assert verdict.checked.startswith(f"Every image is {plane} with ")
+    other = table.assign(PatientOrientation="A\\F")
+    assert check_orientation(make_context(other, params=params)).found == 75
+
+
 def test_pixels_that_are_no_squares_at_all_warn(table, make_context):
     table["row_spacing_mm"] = 2.0
     verdict = check_geometry(make_context(table))
@@ -142,7 +169,7 @@ def test_pixels_that_are_no_squares_at_all_warn(table, make_context):
 
 
 def test_photometric_interpretation_is_compared(table, make_context):
-    assert check_photometric(make_context(table)).status == "pass"
+    assert check_photometric(make_context(table)).status == "untested"
     table["PhotometricInterpretation"] = "MONOCHROME2"
     assert check_photometric(make_context(table)).status == "pass"
     table.loc[7, "PhotometricInterpretation"] = "MONOCHROME1"

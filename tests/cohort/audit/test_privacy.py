@@ -46,7 +46,7 @@ def test_letters_in_pixels_warn(table, make_context):
     table.loc[5, "text_glyphs"] = 9
     verdict = check_burned_in_text(make_context(table))
     assert (verdict.status, verdict.found, verdict.examples) == ("warn", 2, ("S002", "S005"))
-    assert "YES in 1 images; rows of letters were found in 1" in verdict.detail
+    assert "YES in 1 image; rows of letters were found in 1 image." in verdict.detail
 
 
 def test_a_cohort_that_was_not_searched_for_letters_has_none(table, make_context):
@@ -58,7 +58,7 @@ def test_telling_file_names_are_counted_and_never_shown(table, make_context):
     table.loc[6, "source"] = "4711234/IM1"
     verdict = check_file_names(make_context(table))
     assert (verdict.status, verdict.found, verdict.examples) == ("warn", 2, ("S003", "S006"))
-    assert "date in 1 paths, name in 1 paths, record number in 1 paths" in verdict.detail
+    assert "date in 1 path, name in 1 path, record number in 1 path" in verdict.detail
     assert not any(word in verdict.detail for word in ("Muster", "Erika", "2024", "4711234"))
     assert check_file_names(make_context(table, params=CohortParams())).status == "pass"
 

@@ -95,6 +95,12 @@ def test_scanner_is_manufacturer_and_model(people):
     assert "scanner" not in set(table_one(people, groups=["one"])["variable"])
 
 
+def test_both_directions_of_spacing_are_described(table, make_context):
+    found = table_one_by_class(make_context(table.assign(column_spacing_mm=0.4)))
+    assert line(found, "spacing between rows (mm)")["all"] == "0.5 [0.5, 0.5]"
+    assert line(found, "spacing between columns (mm)")["all"] == "0.4 [0.4, 0.4]"
+
+
 def test_columns_are_classes_or_splits_in_their_order(table, make_context):
     context = make_context(table)
     by_class = table_one_by_class(context)

@@ -2,12 +2,17 @@ import json
 
 import pandas as pd
 
-from helpers.cohort.audit.verdicts import MAX_EXAMPLES, Verdict, examples
+from helpers.cohort.audit.verdicts import MAX_EXAMPLES, Verdict, counted, examples
 
 
 def test_examples_are_few_sorted_and_named_once():
     assert examples(["b", "a", "b"]) == ("a", "b")
     assert len(examples(map(str, range(20)))) == MAX_EXAMPLES
+
+
+def test_one_is_singular():
+    assert [counted(1, plural) for plural in ("images", "studies", "series")] == ["1 image", "1 study", "1 series"]
+    assert [counted(number, "studies") for number in (0, 2)] == ["0 studies", "2 studies"]
 
 
 def test_a_verdict_goes_into_json():

@@ -70,6 +70,23 @@ def test_copies_are_paired_and_set_aside():
     assert stack.aside == {"s/copy": Reason.DUPLICATE_SLICE}
 
 
+@pytest.mark.parametrize(
+    ("kept", "copy"),
+    [
+        ("IM3.dcm", "IM3 (1).dcm"),
+        ("IM3.dcm", "IM3-copy.dcm"),
+        ("a/IM3.dcm", "b/IM3.dcm"),
+        ("IM3.dcm", "Copy of IM3.dcm"),
+    ],
+)
+@pytest.mark.parametrize("off_mm", [0.0, -0.01, 0.01])
+def test_of_copies_the_unmarked_name_is_kept(kept, copy, off_mm):
+    twins = [axial(3, file=copy, height=6.0 + off_mm), axial(3, file=kept)]
+    stack = arrange([*SLICES[:3], *twins, SLICES[4]], name="s")
+    assert [item.file for item in stack.slices] == ["s/0", "s/1", "s/2", kept, "s/4"]
+    assert stack.aside == {copy: Reason.DUPLICATE_SLICE}
+
+
 def test_what_does_not_belong_is_set_aside():
     strangers = [
         axial(6, file="s/scout", is_localizer=True),

@@ -14,8 +14,8 @@ def parse(exists=lambda name: True, **cells):
     return parse_entry(row, line=2, label="A", exists=exists)
 
 
-def entry(line=2, label="A", patient="1", source="a.png", box=None):
-    return Entry(line=line, view=View(source), patient=patient, label=label, box=box)
+def entry(line=2, label="A", patient="1", source="a.png", box=None, level=None, **place):
+    return Entry(line=line, view=View(source, **place), patient=patient, label=label, box=box, level=level)
 
 
 def test_a_good_row_becomes_an_entry():
@@ -57,7 +57,8 @@ def test_windows_paths_and_folders_are_understood():
         ({"file": "series/../../x.png"}, Reason.PATH_ESCAPES_FOLDER, "leads out"),
         ({"file": "/etc/hosts"}, Reason.PATH_ESCAPES_FOLDER, "leads out"),
         ({"file": "C:\\a.png"}, Reason.PATH_ESCAPES_FOLDER, "leads out"),
-        ({"mm_per_px": "0,4"}, Reason.BAD_NUMBER, "mm_per_px '0,4' is not a number"),
+        ({"mm_per_px": "0,4"}, Reason.BAD_NUMBER, "mm_per_px '0,4' is not a number; write a decimal point$"),
+        ({"x0": "left"}, Reason.BAD_NUMBER, "x0 'left' is not a number$"),
         ({"mm_per_px": "-1"}, Reason.BAD_NUMBER, "not positive"),
         ({"mm_per_px": "inf"}, Reason.BAD_NUMBER, "not a number"),
         ({"slice_index": "1.5"}, Reason.BAD_NUMBER, "whole number"),
@@ -111,6 +112,39 @@ def test_two_boxes_of_one_image_may_differ_in_label():
     kept, dropped = without_conflicts([entry(box=(0, 0, 5, 5)), entry(line=3, label="B", box=(0, 0, 5, 9))])
     assert len(kept) == 2
     assert dropped == []
+
+
+@pytest.mark.parametrize("labels", ["AA", "AB"])
+@pytest.mark.parametrize(("is_series", "what"), [(True, "series"), (False, "image")])
+def test_vertebrae_without_a_place_are_no_conflict_of_labels(labels, is_series, what):
+    rows = [
+        entry(line=line, label=label, level=level)
+        for line, label, level in zip((2, 3), labels, ("L1", "L2"), strict=True)
+    ]
+    kept, dropped = without_conflicts(rows, is_series=lambda source: is_series)
+    assert kept == []
+    assert [item.reason for item in dropped] == [Reason.NO_CENTER] * 2
+    assert dropped[1].detail == f"row 3: several vertebrae of one {what} cannot be told apart (rows 2, 3)"
+
+
+def test_a_series_of_several_labels_lacks_places():
+    rows = [entry(source="series"), entry(source="series", line=3, label="B"), entry(), entry(line=5, label="B")]
+    _, dropped = without_conflicts(rows, is_series="series".__eq__)
+    assert [item.reason for item in dropped] == [Reason.NO_CENTER] * 2 + [Reason.LABEL_CONFLICT] * 2
+
+
+@pytest.mark.parametrize(
+    "place",
+    [{"level": "L1"}, {"slice_index": 4}, {"center": (1, 2, 3), "center_unit": "mm"}, {"box": (0, 0, 5, 5)}],
+)
+def test_one_vertebra_of_a_series_with_two_labels_is_a_conflict(place):
+    rows = [entry(**place), entry(line=3, label="B", **place)]
+    assert [item.reason for item in without_conflicts(rows, is_series=bool)[1]] == [Reason.LABEL_CONFLICT] * 2
+
+
+def test_a_series_that_is_named_twice_alike_is_used_once():
+    kept, dropped = without_conflicts([entry(level="L1"), entry(line=3, level="l1")], is_series=bool)
+    assert ([item.line for item in kept], [item.reason for item in dropped]) == ([2], [Reason.DUPLICATE_ROW])
 
 
 def test_a_file_of_two_patients_is_not_used():

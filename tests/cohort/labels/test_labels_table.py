@@ -99,6 +99,33 @@ def test_a_bad_row_is_told_with_its_line(label, change, reason, words):
     assert words in exclusion.detail
 
 
+GERMAN = "file;label;PatientID;mm_per_px;x0\na.png;A;1,5;{};3\n"
+
+
+@pytest.mark.parametrize(("written", "read"), [("0,45", "0.45"), ("-12,5", "-12.5"), ("0.45", "0.45"), ("7", "7")])
+def test_semicolons_bring_decimal_commas(tmp_path, written, read):
+    (tmp_path / "labels.csv").write_text(GERMAN.format(written))
+    row = read_labels(tmp_path / "labels.csv", columns={}, needed=("file",)).iloc[0]
+    assert row[["mm_per_px", "x0", "PatientID"]].tolist() == [read, "3", "1,5"]
+
+
+@pytest.mark.parametrize("written", ["1.234,5", "1,234,5", "1,234.5", "12,", "12,5 mm"])
+def test_a_comma_that_may_part_thousands_is_left_alone(tmp_path, written):
+    (tmp_path / "labels.csv").write_text(GERMAN.format(written))
+    assert read_labels(tmp_path / "labels.csv", columns={}, needed=("file",))["mm_per_px"].tolist() == [written]
+
+
+def test_a_decimal_comma_elsewhere_is_refused_with_the_way_out(label):
+    (exclusion,) = label([ROW | {"mm_per_px": "0,45"}]).exclusions
+    assert exclusion.reason is Reason.BAD_NUMBER
+    assert exclusion.detail == "row 2: mm_per_px '0,45' is not a number; write a decimal point"
+
+
+def test_vertebrae_of_a_series_need_a_place(label):
+    rows = [ROW | {"level": "L1"}, ROW | {"level": "L2", "label": "B"}]
+    assert [item.reason for item in label(rows).exclusions] == [Reason.NO_CENTER] * 2
+
+
 def test_rows_against_each_other_are_checked(label):
     found = label([ROW, ROW | {"label": "B"}])
     assert found.entries == []

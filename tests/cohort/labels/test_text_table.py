@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.cohort.exclusions import CohortError
-from helpers.cohort.labels.text_table import nearest, read_text_table
+from helpers.cohort.labels.text_table import nearest, read_text_table, writes_decimal_commas
 
 
 @pytest.fixture
@@ -47,6 +47,19 @@ def test_spreadsheet_dialects_are_read(text, delimiter, end, encoding):
     table = read_text_table(path)
     assert table.to_dict("list") == {"file": ["\u00fc.png", "b.png"], "label": ["A", "007"]}
     assert table.index.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("a;b\n1,5;2\n", True), ("sep=;\na,b\n1;2\n", True), ("a,b\n1;2,3\n", False), ("a\tb\n1;2\t3\n", False)],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_semicolons_tell_of_decimal_commas(text, content, expected, encoding):
+    assert writes_decimal_commas(text(content, encoding)) is expected
+
+
+def test_a_workbook_holds_numbers_not_commas(workbook):
+    assert not writes_decimal_commas(workbook([["a;b"], ["1,5;2"]]))
 
 
 def test_the_hint_of_excel_is_no_header(text):
@@ -94,6 +107,11 @@ def test_a_file_that_can_only_be_guessed_is_refused(text, content, words):
 def test_another_encoding_is_told(text):
     with pytest.raises(CohortError, match="not UTF-8; save it as"):
         read_text_table(text("file,label\n\u00fc.png,A\n", "latin-1"))
+
+
+def test_an_umlaut_of_windows_is_told(text):
+    with pytest.raises(CohortError, match="not UTF-8; save it as `CSV UTF-8` or as Excel workbook"):
+        read_text_table(text("file;label\n\u00fc\u20ac.png;A\n", "cp1252"))
 
 
 @pytest.mark.parametrize("name", ["labels.xls", "labels.ods", "labels.json"])

@@ -141,6 +141,14 @@ def test_a_tilted_copy_is_told_by_its_name(greys, find):
     assert "S04" not in set(find(pictures)["sample_b"])
 
 
+def test_a_near_copy_whose_name_tells_of_it_is_augmented(greys, find):
+    pictures = [*greys[:4], sharpened(greys[1])]
+    names = ["a.png", "b.png", "c.png", "d.png", "b-sharpened.png"]
+    assert ("S01", "S04", "near") in pairs(find(pictures))
+    found = [pair for pair in pairs(find(pictures, names)) if pair[:2] == ("S01", "S04")]
+    assert found == [("S01", "S04", "augmented")]
+
+
 def test_a_name_alone_makes_no_copy(simulated, greys, find):
     patients = simulated[1]
     other = next(number for number, patient in enumerate(patients) if patient != patients[0])

@@ -1,4 +1,5 @@
 import pickle
+import shutil
 import zipfile
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_archives_are_read_in_place(folder, clean_cohort, write_ct, write_labels
     cohort = read_cohort(dicom_params)
     assert "export.ZIP/inner/IM1" in set(cohort.table["source"])
     assert sources(cohort) == {
-        "export.ZIP/inner/IM2": "unlabelled_file",
+        "export.ZIP/inner/IM2": "duplicate_file",
         "export.ZIP/../evil": "path_escapes_folder",
     }
     assert cohort.flow[0]["n_files"] == len(clean_cohort) + 3
@@ -125,6 +126,60 @@ def test_files_without_a_row_are_told_apart(tree, folder, write_ct, write_labels
         "broken.zip": Reason.UNREADABLE_ARCHIVE,
         "vanished": Reason.UNREADABLE_DICOM,
     }
+
+
+def test_what_lies_outside_named_folders_is_told_by_its_header(tree, folder, write_ct, write_series, write_labels):
+    write_labels([{"file": "named.dcm", "label": "A"}, {"file": "series", "label": "A"}])
+    write_ct(folder / "scout.dcm", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    write_ct(folder / "report.dcm", Modality="SR")
+    write_ct(folder / "other.dcm")
+    (folder / "garbled.dcm").write_bytes(b"\x08\x00\x05\x00" * 99)
+    shutil.copy(write_ct(folder / "named.dcm"), folder / "named (1).dcm")
+    shutil.copytree(write_series(folder / "series"), folder / "again")
+    found = {file: tree.unnamed(file) for file in tree.files()}
+    assert {file: reason for file, reason in found.items() if "/" not in file and file != "named.dcm"} == {
+        "garbled.dcm": Reason.UNREADABLE_DICOM,
+        "named (1).dcm": Reason.DUPLICATE_FILE,
+        "other.dcm": Reason.UNLABELLED_FILE,
+        "report.dcm": Reason.NOT_CT,
+        "scout.dcm": Reason.LOCALIZER,
+    }
+    assert {found[f"again/image_{number}"] for number in range(4)} == {Reason.DUPLICATE_FILE}
+    assert {found[f"series/image_{number}"] for number in range(4)} == {Reason.UNLABELLED_FILE}
+
+
+@pytest.mark.parametrize("changes", [{"ImagePositionPatient": [5, 0, 0]}, {"SOPInstanceUID": "1.9"}])
+def test_one_uid_for_many_images_makes_no_copies(tree, folder, write_ct, write_labels, changes):
+    """Some exports replace all identifiers by one."""
+    write_labels([{"file": "named.dcm", "label": "A"}])
+    write_ct(folder / "named.dcm", SOPInstanceUID="1.7")
+    write_ct(folder / "other.dcm", **({"SOPInstanceUID": "1.7"} | changes))
+    assert tree.unnamed("other.dcm") == Reason.UNLABELLED_FILE
+
+
+def test_a_named_folder_within_another_knows_better(tree, folder, write_series, write_ct, write_labels):
+    write_series(folder / "all" / "one", SeriesInstanceUID="1.1")
+    write_series(folder / "all" / "two", SeriesInstanceUID="1.2")
+    scout = write_ct(folder / "all" / "one" / "scout", ImageType=["LOCALIZER"], SeriesInstanceUID="1.1")
+    shutil.copy(scout.with_name("image_0"), scout.with_name("image_0 (1)"))
+    write_labels([{"file": "all/one", "label": "A"}, {"file": "all", "label": "A"}])  # the latter has two series
+    found = {file: tree.unnamed(file) for file in tree.files()}
+    assert {file: reason for file, reason in found.items() if reason != Reason.UNLABELLED_FILE} == {
+        "all/one/scout": Reason.LOCALIZER,
+        "all/one/image_0 (1)": Reason.DUPLICATE_SLICE,
+    }
+
+
+def test_a_folder_with_a_broken_link_is_told_by_its_row(tree, folder, write_series, write_labels):
+    write_labels([{"file": "series", "label": "A"}])
+    (write_series(folder / "series") / "lost").symlink_to(folder / "nowhere")
+    assert {tree.unnamed(f"series/image_{number}") for number in range(4)} == {Reason.UNLABELLED_FILE}
+
+
+def test_vertebrae_of_a_series_need_a_centre(tree, folder, write_series, write_labels):
+    write_series(folder / "series")
+    write_labels([{"file": "series", "label": label} for label in "AB"])
+    assert [item.reason for item in tree.labelled().exclusions] == [Reason.NO_CENTER] * 2
 
 
 def test_only_the_fields_travel_to_other_processes(tree, write_labels):

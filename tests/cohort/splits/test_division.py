@@ -211,8 +211,9 @@ def test_any_column_can_be_the_site():
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda table: table.drop(columns="site"), "no column 'site'"),
-        (lambda table: table.rename(columns={"site": "sites"}), r"nearest: 'sites'.*splits.site_column"),
+        (lambda table: table.drop(columns="site"), "no sample has a value in 'site'; add it to the labels table, or"),
+        (lambda table: table.assign(site=None, sites="x"), "no sample has a value in 'site'; add"),
+        (lambda table: table.rename(columns={"site": "sites"}), r"nearest column: 'sites'.*splits.site_column"),
         (lambda table: table.assign(site="x"), "one value only"),
         (lambda table: table.assign(site=table["site"].where(table["sample_id"] != "S003")), "empty for 1 of 45"),
         (lambda table: table.assign(PatientID="P1" + table["label"]), "3 patients have images of several values"),
@@ -225,6 +226,25 @@ def test_any_column_can_be_the_site():
 def test_sites_that_cannot_be_left_out_are_an_error(spoil, message):
     with pytest.raises(SplitError, match=message):
         split_cohort(spoil(site_cohort()), BY_SITE)
+
+
+@pytest.mark.parametrize("site", [None, "x"])
+@pytest.mark.parametrize(
+    ("columns", "offer"),
+    [
+        ({"Manufacturer": ["m", "n"] * 15}, ", such as Manufacturer$"),
+        ({"Manufacturer": "m", "ManufacturerModelName": ["m", "n"] * 15}, ", such as ManufacturerModelName$"),
+        (
+            {"Manufacturer": ["m", "n"] * 15, "ManufacturerModelName": ["m", "n"] * 15},
+            ", such as Manufacturer or ManufacturerModelName$",
+        ),
+        ({"Manufacturer": ["m", "n", None] * 10, "ManufacturerModelName": "m"}, "splits.site_column$"),
+    ],
+)
+def test_scanners_are_offered_where_they_could_be_the_site(site, columns, offer):
+    table = site_cohort("xy").assign(site=site, **columns)
+    with pytest.raises(SplitError, match=offer):
+        split_cohort(table, BY_SITE)
 
 
 TEMPORAL = SplitParams(split_method="temporal", test_fraction=0.25, validation_fraction=0.2)
@@ -251,7 +271,8 @@ def test_patients_of_one_day_stay_on_one_side():
 @pytest.mark.parametrize(
     ("days", "message"),
     [
-        (None, "no column 'study_day'; give StudyDate"),
+        (None, "no sample has a value in 'study_day'; give StudyDate"),
+        ([np.nan] * 30, "no sample has a value in 'study_day'; give StudyDate"),
         ([3.0] * 30, "all patients were last seen on one day"),
         ([np.nan] * 4 + [1.0] * 26, "empty for 4 of 30"),
         ([9.0 if label == "C" else 1.0 for label in "ABC" * 10], "class C is left for training .*lower splits.test_f"),
@@ -286,7 +307,8 @@ def test_missing_validation_is_drawn_from_train_by_patient():
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (None, "no column 'split'.*cohort.columns"),
+        (None, "no sample has a value in 'split'.*or map one with cohort.columns: {split: split_fold_0}"),
+        ([None] * 30, "no sample has a value in 'split'.*or map one with cohort.columns: {split: split_fold_0}"),
         (["train", "other"] * 15, "holds 'other'; write train"),
         (["train", None] * 15, "empty for 15 of 30"),
         (["train", "val"] * 15, "no row with test"),
@@ -331,7 +353,10 @@ def test_linked_patients_are_divided_unless_asked():
     ("asked", "message"),
     [
         ({"split_method": "image_holdout", "test_images": 9}, "divides by image .*patient_holdout"),
-        ({"split_method": "predefined"}, "divides 1 groups of linked patients; correct it"),
+        (
+            {"split_method": "predefined"},
+            "divides 1 groups of linked patients; move the files of .* to one side, or take split_method patient_kfold",
+        ),
         ({"n_folds": 12}, "groups of linked patients, too few for 12 folds"),
     ],
 )

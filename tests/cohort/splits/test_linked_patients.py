@@ -15,8 +15,8 @@ def test_without_links_everybody_stands_alone():
     assert linked_patients(table).tolist() == ["b", "a", "b"]
 
 
-@pytest.mark.parametrize("column", ["StudyInstanceUID", "SeriesInstanceUID"])
-def test_a_shared_study_or_series_links_and_a_missing_one_does_not(column):
+@pytest.mark.parametrize("column", ["StudyInstanceUID", "SeriesInstanceUID", "header_patient"])
+def test_a_shared_study_series_or_header_name_links_and_a_missing_one_does_not(column):
     table = make_table(["d", "c", "b", "a"], **{column: ["U1", "U1", None, None]})
     assert linked_patients(table).tolist() == ["c", "c", "b", "a"]
 

@@ -123,7 +123,7 @@ def check_agreement(context: AuditContext) -> Verdict:
     checked = f"Readers agree: Krippendorff's alpha is at least {MIN_ALPHA:g}."
     table = agreement_table(context)
     if table.empty:
-        return Verdict("pass", checked, 0, "One label per image is given: how far readers would agree is not known.")
+        return Verdict("untested", checked, 0, "One label per image is given: how far readers agree is not known.")
     alpha = table[table["statistic"] == "Krippendorff's alpha"].iloc[0]
     readings = context.cohort.readings.drop(columns=GROUP)
     differing = int((readings.nunique(axis=1) > 1).sum())

@@ -110,8 +110,8 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def verdict_table(audit: dict[str, Any]) -> pd.DataFrame:
-    """The verdicts as rows, failures first: columns verdict, status, checked, found, detail."""
+    """The verdicts as rows, failures first and passes last: columns verdict, status, checked, found, detail."""
     rows = [{"verdict": name.replace("_", " "), **verdict} for name, verdict in audit["verdicts"].items()]
     table = pd.DataFrame(rows)[["verdict", "status", "checked", "found", "detail"]]
-    order = table["status"].map({"fail": 0, "warn": 1, "pass": 2})
+    order = table["status"].map({"fail": 0, "warn": 1, "untested": 2, "pass": 3})
     return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)

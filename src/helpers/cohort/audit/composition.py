@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
+from helpers.cohort.audit.verdicts import AuditContext, Verdict, counted, examples
 
 MIN_PATIENTS_PER_CLASS = 20
 
@@ -17,7 +17,10 @@ def check_classes_per_patient(context: AuditContext) -> Verdict:
     if mixed.empty:
         return Verdict("pass", checked, 0, "No patient has images of two classes.")
     patients = mixed["PatientID"].nunique()
-    detail = f"{patients} patients have images of more than one class, as different vertebrae may; check that it is so."
+    detail = (
+        f"More than one class in the images of {counted(patients, 'patients')}, as different vertebrae may show; "
+        "check that it is so."
+    )
     return Verdict("pass" if simulated else "warn", checked, patients, detail, examples(mixed["sample_id"]))
 
 

@@ -5,15 +5,16 @@ All of it counts patients: one row per patient and class (`patients.per_patient`
 """
 
 from collections.abc import Sequence
-from typing import Optional
+from dataclasses import replace
+from typing import Literal, Optional
 
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from helpers.cohort.audit.associations import association
-from helpers.cohort.audit.metadata_model import AurocEstimate, metadata_auroc
+from helpers.cohort.audit.metadata_model import MIN_PATIENTS_PER_CLASS, AurocEstimate, metadata_auroc
 from helpers.cohort.audit.patients import is_numeric, per_patient
-from helpers.cohort.audit.verdicts import AuditContext, Verdict
+from helpers.cohort.audit.verdicts import AuditContext, Verdict, counted
 from helpers.cohort.files.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS
 
 DEMOGRAPHIC_COLUMNS = ("PatientAge", "PatientSex")
@@ -29,16 +30,24 @@ TABLE_COLUMNS = (
     "study_day",
     "site",
 )
+ACQUISITION_COLUMNS = tuple(
+    name for name in dict.fromkeys((*TEXT_KEYWORDS, *NUMBER_KEYWORDS, *TABLE_COLUMNS)) if name not in NOT_ACQUISITION
+)
 SIGNIFICANCE = 0.05
 # A lower bound this far above chance is more than the optimism of a small cohort; at 0.7 acquisition alone is a
 # classifier of use.
 WARN_ABOVE, FAIL_ABOVE = 0.55, 0.70
+# One column whose effect is at least this tells the class nearly by itself; no model is needed to see it.
+FAIL_ABOVE_EFFECT = 0.8
+PLACE_TELLS = (
+    " Fractures are centred on their box and normal slices on the image: the place alone may tell the class, and no "
+    "column here shows it."
+)
 
 
 def acquisition_columns(table: pd.DataFrame) -> list[str]:
     """Columns of the cohort table that say how an image was acquired, where they hold anything that varies."""
-    names = (*TEXT_KEYWORDS, *NUMBER_KEYWORDS, *TABLE_COLUMNS)
-    return _varying(table, [name for name in dict.fromkeys(names) if name not in NOT_ACQUISITION])
+    return _varying(table, ACQUISITION_COLUMNS)
 
 
 def _varying(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
@@ -101,21 +110,41 @@ def _estimate(context: AuditContext, columns: Sequence[str]) -> Optional[AurocEs
 
 
 def check_confounds(context: AuditContext) -> Verdict:
-    """Whether acquisition alone tells the class."""
+    """Whether acquisition alone tells the class, or the way in which samples were placed."""
+    verdict = _check_acquisition(context)
+    if context.params.source != "rsna":
+        return verdict
+    return replace(verdict, status="fail" if verdict.status == "fail" else "warn", detail=verdict.detail + PLACE_TELLS)
+
+
+def _check_acquisition(context: AuditContext) -> Verdict:
     checked = "How an image was acquired does not tell its class."
     columns = acquisition_columns(context.table)
-    if not columns:
-        return Verdict("pass", checked, 0, "No acquisition column varies, or none is known: nothing can be told by it.")
     tests = confound_table(context)
     tests = tests[~tests["column"].isin(DEMOGRAPHIC_COLUMNS)]
     linked = tests[tests["p_holm"] < SIGNIFICANCE]
     found = _estimate(context, columns)
-    if found is None:
-        few = "Too few patients per class to cross-validate a model of the acquisition columns."
-        return Verdict("warn" if len(linked) else "pass", checked, len(linked), few + _named(linked))
-    detail = f"A model that sees {len(columns)} acquisition columns and no pixel reaches {found}." + _named(linked)
-    status = "fail" if found.ci_low > FAIL_ABOVE else "warn" if found.ci_low > WARN_ABOVE or len(linked) else "pass"
-    return Verdict(status, checked, len(linked), detail)
+    if found is None and linked.empty:
+        return Verdict("untested", checked, 0, _why_untested(context.table, ACQUISITION_COLUMNS))
+    model = f"A model that sees {counted(len(columns), 'acquisition columns')} and no pixel"
+    detail = f"{model} reaches {found}." if found else f"{model} could not be fitted: too few patients per class."
+    return Verdict(_status(linked, found), checked, len(linked), detail + _named(linked))
+
+
+def _status(linked: pd.DataFrame, found: Optional[AurocEstimate]) -> Literal["pass", "warn", "fail"]:
+    low = 0.0 if found is None else found.ci_low
+    if low > FAIL_ABOVE or (linked["ci_low"] > FAIL_ABOVE_EFFECT).any():
+        return "fail"
+    return "warn" if low > WARN_ABOVE or len(linked) else "pass"
+
+
+def _why_untested(table: pd.DataFrame, names: Sequence[str]) -> str:
+    """The reason why no model of these columns could be fitted."""
+    if not any(name in table and table[name].notna().any() for name in names):
+        return "Unknown: no image has a value in any of these columns."
+    if not _varying(table, names):
+        return "Constant: every column that is known holds one value."
+    return f"Too few patients: a model needs {MIN_PATIENTS_PER_CLASS} of each class to be cross-validated."
 
 
 def check_demographics(context: AuditContext) -> Verdict:
@@ -124,7 +153,7 @@ def check_demographics(context: AuditContext) -> Verdict:
     columns = _people(context)
     found = _estimate(context, columns) if columns else None
     if found is None:
-        return Verdict("pass", checked, 0, "Age and sex are not known, do not vary, or too few patients have them.")
+        return Verdict("untested", checked, 0, _why_untested(context.table, DEMOGRAPHIC_COLUMNS))
     detail = f"A model that sees {' and '.join(columns)} only reaches {found}."
     if found.ci_low <= WARN_ABOVE:
         return Verdict("pass", checked, 0, detail)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
+from helpers.cohort.audit.verdicts import AuditContext, Verdict, counted, examples
 from helpers.cohort.exclusions import Reason
 from helpers.cohort.pixels.copies import copy_groups
 
@@ -17,14 +17,15 @@ def check_duplicates(context: AuditContext) -> Verdict:
         return Verdict("pass", checked, 0, "All decoded images differ.")
     groups = doubled.groupby("pixel_sha256")["PatientID"].nunique()
     across = int((groups > 1).sum())
-    detail = f"{len(groups)} images are stored more than once, {across} of them under different patients."
+    detail = f"Stored more than once: {counted(len(groups), 'images')}; under different patients: {across}."
     return Verdict("fail" if across else "warn", checked, len(groups), detail, examples(doubled["sample_id"]))
 
 
 def check_near_duplicates(context: AuditContext) -> Verdict:
     """Whether images are altered copies of others: resized, compressed, sharpened, turned, mirrored.
 
-    Neighbouring slices of one patient are as alike as that; they are counted and are no fault.
+    Neighbouring slices of one series are as alike as that, and so may be other images of one patient; they are counted
+    and are no fault.
     """
     checked = "No image is an altered copy of another one: resized, compressed, sharpened, turned or mirrored."
     near = context.near_copies
@@ -33,17 +34,29 @@ def check_near_duplicates(context: AuditContext) -> Verdict:
     across = near["patient_a"] != near["patient_b"]
     augmented = near["kind"] == "augmented"
     groups = copy_groups(context.table, copies=near).nunique()
-    detail = (
-        f"{groups} groups of almost equal images, in pairs: {(~across & ~augmented).sum()} within a patient, as "
-        f"neighbouring slices are, {(~across & augmented).sum()} turned, mirrored or augmented within a patient, "
-        f"{across.sum()} across patients."
-    )
+    neighbours = _of_one_series(near, context.table)
+    kinds = {
+        "of one series, as neighbouring slices are": ~across & ~augmented & neighbours,
+        "within a patient, not of one series": ~across & ~augmented & ~neighbours,
+        "turned, mirrored or augmented within a patient": ~across & augmented,
+        "across patients": across,
+    }
+    numbers = {words: int(chosen.sum()) for words, chosen in kinds.items()}
+    pairs = "; ".join(f"{counted(number, 'pairs')} {words}" for words, number in numbers.items() if number)
+    detail = f"{counted(groups, 'groups')} of almost equal images: {pairs}."
     doubtful = near[across | augmented]
     if doubtful.empty:
         return Verdict("pass", checked, 0, detail)
     detail += " Keep the original of each, and augment during training instead."
     samples = pd.concat([doubtful["sample_a"], doubtful["sample_b"]])
     return Verdict("warn", checked, len(doubtful), detail, examples(samples))
+
+
+def _of_one_series(near: pd.DataFrame, table: pd.DataFrame) -> pd.Series:
+    """Whether both images of a pair come from one series, or from one file where that holds a volume."""
+    known = table.set_index("sample_id")
+    series = known["SeriesInstanceUID"].fillna(known["source"])
+    return near["sample_a"].map(series) == near["sample_b"].map(series)
 
 
 def check_label_conflicts(context: AuditContext) -> Verdict:

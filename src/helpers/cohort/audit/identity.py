@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
+from helpers.cohort.audit.verdicts import AuditContext, Verdict, counted, examples
 from helpers.cohort.sources.image_folder import BY_NAME, PATIENT_FROM
 
-OWNED = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series"}
+HEADER = "header_patient"
+OWNED = {"StudyInstanceUID": "studies", "SeriesInstanceUID": "series", HEADER: "header PatientIDs"}
 COUNTED = {
     "patients": "PatientID",
     "studies": "StudyInstanceUID",
@@ -16,20 +17,27 @@ COUNTED = {
 
 
 def check_identity(context: AuditContext) -> Verdict:
-    """Whether every study and every series belongs to one patient."""
+    """Whether every study, every series and every PatientID of a header belongs to one patient."""
     table = context.table
-    checked = "Every StudyInstanceUID and every SeriesInstanceUID belongs to one PatientID."
-    counted = ", ".join(f"{row.number} {row.what}" for row in identity_table(context).itertuples()) + "."
+    checked = "Every StudyInstanceUID, SeriesInstanceUID and PatientID of a header belongs to one PatientID."
+    numbers = ", ".join(counted(row.number, row.what) for row in identity_table(context).itertuples()) + "."
     shared = {column: _of_several_patients(table, column) for column in OWNED if column in table}
-    found = sum(table.loc[rows, column].nunique() for column, rows in shared.items())
+    counts = {OWNED[column]: table.loc[rows, column].nunique() for column, rows in shared.items() if rows.any()}
+    found = sum(counts.values())
     if found:
         samples = pd.concat([table.loc[rows, "sample_id"] for rows in shared.values()])
-        detail = f"{counted} {found} studies or series under more than one patient can leak between splits."
+        listed = ", ".join(counted(number, what) for what, number in counts.items())
+        detail = f"{numbers} Under more than one patient, so that splits may share them: {listed}."
         return Verdict("fail", checked, found, detail, examples(samples))
+    renamed = _of_several_headers(table)
+    notes = []
+    if renamed.any():
+        patients = counted(table.loc[renamed, "PatientID"].nunique(), "patients")
+        notes.append(f"More than one PatientID in the headers of {patients}: is each of them one person?")
     if table["StudyInstanceUID"].isna().all():
-        detail = f"{counted} No file names its study: PatientID alone keeps patients together."
-        return Verdict("warn", checked, 0, detail)
-    return Verdict("pass", checked, 0, counted)
+        notes.append("No file names its study: PatientID alone keeps patients together.")
+    detail = " ".join([numbers, *notes])
+    return Verdict("warn" if notes else "pass", checked, 0, detail, examples(table.loc[renamed, "sample_id"]))
 
 
 def check_one_name_per_patient(context: AuditContext) -> Verdict:
@@ -41,8 +49,8 @@ def check_one_name_per_patient(context: AuditContext) -> Verdict:
     known = context.table.set_index("sample_id")
     samples = known.index[known["PatientID"].isin(pd.concat([pairs["patient_a"], pairs["patient_b"]]))]
     detail = (
-        f"{len(pairs)} pairs of patients share identical or near-identical images. If they are one person, give them "
-        "one PatientID; splits.merge_linked_patients keeps them on one side meanwhile."
+        f"Identical or near-identical images in {counted(len(pairs), 'pairs')} of patients. If they are one person, "
+        "give them one PatientID; splits.merge_linked_patients keeps them on one side meanwhile."
     )
     return Verdict("warn", checked, len(pairs), detail, examples(samples))
 
@@ -57,8 +65,8 @@ def check_patients_known(context: AuditContext) -> Verdict:
     if guessed.empty:
         return Verdict("pass", checked, 0, "Patients are named by their folders.")
     detail = (
-        f"{guessed['PatientID'].nunique()} patients were told apart by file names only. If one person has several "
-        "names there, training and test share patients: give a labels table, or one folder for each patient."
+        f"Told apart by file names only: {counted(guessed['PatientID'].nunique(), 'patients')}. If one person has "
+        "several names there, training and test share patients: give a labels table, or one folder for each patient."
     )
     return Verdict("warn", checked, len(guessed), detail, examples(guessed["sample_id"]))
 
@@ -84,5 +92,12 @@ def identity_table(context: AuditContext) -> pd.DataFrame:
 
 
 def _of_several_patients(table: pd.DataFrame, column: str) -> pd.Series:
-    """Mask of the samples whose study or series has images of more than one patient."""
+    """Mask of the samples whose study, series or header name has images of more than one patient."""
     return table.groupby(column)["PatientID"].transform("nunique") > 1
+
+
+def _of_several_headers(table: pd.DataFrame) -> pd.Series:
+    """Mask of the samples of patients whose headers give more than one PatientID."""
+    if HEADER not in table:
+        return pd.Series(False, index=table.index)
+    return table.groupby("PatientID")[HEADER].transform("nunique") > 1

@@ -6,18 +6,21 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
+from helpers.cohort.audit.verdicts import AuditContext, Verdict, counted, examples
 from helpers.study.schemas import SPLITS
 
 # What is counted -> the column whose values must not lie in two splits.
 SHARED_BY = {
     "patients": "PatientID",
+    "header_patients": "header_patient",
     "studies": "StudyInstanceUID",
     "series": "SeriesInstanceUID",
     "identical_images": "pixel_sha256",
     "near_identical_images": "copy_group",
 }
-CHECKED = "No patient, study, series, identical or near-identical image lies in two splits of one fold."
+CHECKED = (
+    "No patient (of table or header), study, series, identical or near-identical image lies in two splits of one fold."
+)
 WAYS_OUT = (
     "set splits.merge_linked_patients to true, remove the copies, correct the PatientIDs, "
     "or say in splits.intended_leakage why it is wanted"
@@ -38,9 +41,9 @@ def check_leakage(context: AuditContext) -> Verdict:
     found = int(counts.sum())
     if not found:
         folds = shared["fold"].nunique()
-        return Verdict("pass", CHECKED, 0, f"Checked for every pair of splits in {folds} fold(s).")
+        return Verdict("pass", CHECKED, 0, f"Checked for every pair of splits in {counted(folds, 'folds')}.")
     leaking: set[str] = set()
-    for column in SHARED_BY.values():
+    for column in context.placed.columns.intersection(list(SHARED_BY.values())):
         spread = context.placed.groupby(["fold", column])["split"].transform("nunique")
         leaking |= set(context.placed.loc[spread > 1, "sample_id"])
     detail = f"Shared, summed over pairs of splits and folds: {_counted(counts)}; scores will be too good."
@@ -107,4 +110,4 @@ def shared_values(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, int]:
 
 
 def _counted(counts: pd.Series) -> str:
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
+    return ", ".join(counted(int(count), name.replace("_", " ")) for name, count in counts.items() if count)

@@ -6,7 +6,7 @@ The values are judged by the facts of `helpers.cohort.pixels.pixel_facts`, which
 import numpy as np
 import pandas as pd
 
-from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
+from helpers.cohort.audit.verdicts import AuditContext, Verdict, counted, examples
 from helpers.cohort.files.volumes import ORIENTATIONS
 from helpers.cohort.picture import GREY_BITS, HU_BITS
 
@@ -21,6 +21,11 @@ MAX_SATURATED_SHARE = 0.02
 BLANK_SHARE = 0.95
 MAX_PADDING_SHARE = 0.7
 MAX_SPREAD = 3.0
+UPRIGHT = {
+    "sagittal": "superior on top and anterior left",
+    "coronal": "superior on top and the patient's right side left",
+    "axial": "anterior on top and the patient's right side left",
+}
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 
 
@@ -36,11 +41,13 @@ def check_pixel_size(context: AuditContext) -> Verdict:
 
 
 def check_orientation(context: AuditContext) -> Verdict:
-    """Whether all images show the same plane, upright."""
+    """Whether all images show the plane of the parameters, upright."""
     table = context.table
-    checked = "Every image is sagittal with superior on top and anterior left."
+    # The slices of RSNA 2022 are used as they were acquired; no plane is cut.
+    plane = "axial" if context.params.source == "rsna" else context.params.plane
+    checked = f"Every image is {plane} with {UPRIGHT[plane]}."
     known = table.dropna(subset="PatientOrientation")
-    other = known[known["PatientOrientation"] != ORIENTATIONS[context.params.plane]]
+    other = known[known["PatientOrientation"] != ORIENTATIONS[plane]]
     if len(other):
         found = ", ".join(sorted(set(other["PatientOrientation"])))
         detail = f"Rows and columns run to {found}: the network sees these images in another plane or turned."
@@ -88,7 +95,8 @@ def check_hounsfield(context: AuditContext) -> Verdict:
     checked = "The values are Hounsfield units: tissue lies where HU have it, in every image."
     table = context.table[context.table["bits"] == HU_BITS]
     if table.empty:
-        return Verdict("warn", checked, 0, "The images hold grey values of an unknown window: nothing can be measured.")
+        detail = "The images hold grey values of an unknown window: nothing can be measured."
+        return Verdict("untested", checked, 0, detail)
     found = unit_findings(table).dropna()
     if len(found):
         counted = ", ".join(f"{words} {count}" for words, count in found.value_counts().sort_index().items())
@@ -123,7 +131,8 @@ def check_blank_images(context: AuditContext) -> Verdict:
     blank = table[constant | (table["most_common_share"] > BLANK_SHARE)]
     if blank.empty:
         return Verdict("pass", checked, 0, "Every image shows something.")
-    detail = f"{int(constant.sum())} images are constant, {len(blank) - int(constant.sum())} nearly so: remove them."
+    n_constant = int(constant.sum())
+    detail = f"Constant: {counted(n_constant, 'images')}; nearly so: {len(blank) - n_constant}. Remove them."
     return Verdict("fail" if constant.any() else "warn", checked, len(blank), detail, examples(blank["sample_id"]))
 
 
@@ -137,7 +146,7 @@ def check_padding(context: AuditContext) -> Verdict:
     if padded.empty:
         return Verdict("pass", checked, 0, "No image has a filled border.")
     words = ", ".join(f"{value:g} in {count}" for value, count in counts.items())
-    detail = f"{len(padded)} of {len(table)} images have a filled border: {words}."
+    detail = f"A filled border in {len(padded)} of {counted(len(table), 'images')}: {words}."
     unlike = padded[padded["padding_value"] != counts.idxmax()]
     doubtful = padded.loc[sorted({*much.index, *unlike.index})]
     if doubtful.empty:
@@ -155,10 +164,12 @@ def check_geometry(context: AuditContext) -> Verdict:
     aspect = sizes["row_spacing_mm"] / sizes["column_spacing_mm"]
     far = (ratio > MAX_SPREAD) | (ratio < 1 / MAX_SPREAD)
     outlying = far.any(axis=1) | (aspect > MAX_SPREAD) | (aspect < 1 / MAX_SPREAD)
-    low, high = sizes["row_spacing_mm"].min(), sizes["row_spacing_mm"].max()
+    low, high = sizes.min(), sizes.max()
     detail = (
-        f"Row spacing {low:.2f} to {high:.2f} mm; matrices {table['Rows'].min()} x {table['Columns'].min()} "
-        f"to {table['Rows'].max()} x {table['Columns'].max()}."
+        f"Spacing between rows {low['row_spacing_mm']:.2f} to {high['row_spacing_mm']:.2f} mm, between columns "
+        f"{low['column_spacing_mm']:.2f} to {high['column_spacing_mm']:.2f} mm; "
+        f"matrices {table['Rows'].min()} x {table['Columns'].min()} to {table['Rows'].max()} x "
+        f"{table['Columns'].max()}."
     )
     if not outlying.any():
         return Verdict("pass", checked, 0, detail)
@@ -174,7 +185,7 @@ def check_photometric(context: AuditContext) -> Verdict:
     if "PhotometricInterpretation" not in table or table["PhotometricInterpretation"].isna().all():
         grey = (table["bits"] == GREY_BITS).any()
         detail = "The files do not name it: look at the contact sheet for inverted images." if grey else "Not named."
-        return Verdict("pass", checked, 0, detail)
+        return Verdict("untested", checked, 0, detail)
     known = table.dropna(subset="PhotometricInterpretation")
     counts = known["PhotometricInterpretation"].value_counts()
     other = known[known["PhotometricInterpretation"] != counts.idxmax()]

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from helpers.cohort.audit.verdicts import AuditContext, Verdict, examples
+from helpers.cohort.audit.verdicts import AuditContext, Verdict, counted, examples
 from helpers.cohort.deidentification import group_of
 
 # Age, sex and size describe a patient without naming one, and a study needs them for its first table.
@@ -68,7 +68,8 @@ def check_burned_in_text(context: AuditContext) -> Verdict:
     if either.empty:
         return Verdict("pass", checked, 0, "Single letters and dark print would not be noticed: look at the images.")
     detail = (
-        f"BurnedInAnnotation says YES in {declared.sum()} images; rows of letters were found in {found.sum()}. "
+        f"BurnedInAnnotation says YES in {counted(int(declared.sum()), 'images')}; rows of letters were found in "
+        f"{counted(int(found.sum()), 'images')}. "
         "Look at them: names and dates in pixels outlast any de-identification of headers."
     )
     return Verdict("warn", checked, len(either), detail, examples(either["sample_id"]))
@@ -87,7 +88,7 @@ def check_file_names(context: AuditContext) -> Verdict:
             "Compared with usual patterns; initials and names in small letters would not be noticed.",
         )
     counts = Counter(kind for found in held for kind in found)
-    listed = ", ".join(f"{kind} in {counts[kind]} paths" for kind in sorted(counts))
+    listed = ", ".join(f"{kind} in {counted(counts[kind], 'paths')}" for kind in sorted(counts))
     detail = f"Looks like a {listed}. Rename before sharing; exclusions and listings show file names as they are."
     if context.simulated:
         return Verdict("pass", checked, 0, f"Looks like a {listed}; simulated, it tells of no person.")

@@ -16,7 +16,8 @@ VARIABLES = {
     "scanner": "scanner",
     "ConvolutionKernel": "kernel",
     "SliceThickness": "slice thickness (mm)",
-    "row_spacing_mm": "pixel spacing (mm)",
+    "row_spacing_mm": "spacing between rows (mm)",
+    "column_spacing_mm": "spacing between columns (mm)",
     "KVP": "tube voltage (kV)",
     "site": "site",
 }

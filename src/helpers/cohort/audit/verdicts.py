@@ -12,6 +12,7 @@ from helpers.cohort.reading import Cohort
 from helpers.study import CohortParams, SplitParams
 
 MAX_EXAMPLES = 5
+SINGULAR = {"studies": "study", "series": "series"}
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Verdict:
     Attributes
     ----------
     status
-        `pass`, `warn` (look at it) or `fail` (a number drawn from these splits would mislead).
+        `pass`, `warn` (look at it), `fail` (a number drawn from these splits would mislead) or `untested` (could not
+        be tested on this cohort).
     checked
         The sentence that was tested.
     found
@@ -32,7 +34,7 @@ class Verdict:
         Up to five `sample_id`, sorted.
     """
 
-    status: Literal["pass", "warn", "fail"]
+    status: Literal["pass", "warn", "fail", "untested"]
     checked: str
     found: int
     detail: str
@@ -100,3 +102,8 @@ class AuditContext:
 def examples(samples: Iterable[str]) -> tuple[str, ...]:
     """The first few names, sorted."""
     return tuple(sorted(set(samples))[:MAX_EXAMPLES])
+
+
+def counted(number: int, plural: str) -> str:
+    """A number with its noun, given in the plural: `1 study`, `2 studies`."""
+    return f"{number} {SINGULAR.get(plural, plural.removesuffix('s')) if number == 1 else plural}"

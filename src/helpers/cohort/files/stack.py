@@ -35,7 +35,8 @@ class Stack:
     Attributes
     ----------
     slices
-        At equal distances, one per place.
+        At equal distances, one per place: of files at one place that with the shortest name, since copies get longer
+        ones (`IM1 (1).dcm`), or the first by name.
     twins
         Pairs at one place, the first of them in `slices`: they must show the same pixels.
     aside
@@ -152,15 +153,20 @@ def _without_twins(
     headers: Sequence[SliceHeader],
 ) -> tuple[list[SliceHeader], list[tuple[SliceHeader, SliceHeader]]]:
     """Slices in order, and those that lie where another one does."""
-    ordered = sorted(headers, key=lambda item: (_height(item), item.file, item.frame))
+    ordered = sorted(headers, key=_height)
     steps = np.diff([_height(item) for item in ordered])
     near = SPACING_TOLERANCE * np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
-    slices, twins = [ordered[0]], []
+    places = [[ordered[0]]]
     for item in ordered[1:]:
-        if _height(item) - _height(slices[-1]) <= near:
-            twins.append((slices[-1], item))
+        if _height(item) - _height(places[-1][0]) <= near:
+            places[-1].append(item)
         else:
-            slices.append(item)
+            places.append([item])
+    slices, twins = [], []
+    for place in places:
+        kept, *others = sorted(place, key=lambda item: (len(item.file), item.file, item.frame))
+        slices.append(kept)
+        twins += [(kept, other) for other in others]
     return slices, twins
 
 

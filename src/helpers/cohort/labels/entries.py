@@ -19,6 +19,14 @@ from helpers.study import CohortParams
 BOX_COLUMNS = ("x0", "y0", "x1", "y1")
 CENTER_MM_COLUMNS = ("center_x_mm", "center_y_mm", "center_z_mm")
 CENTER_VOXEL_COLUMNS = ("center_column", "center_row", "center_slice")
+NUMBER_COLUMNS = (
+    *BOX_COLUMNS,
+    *CENTER_MM_COLUMNS,
+    *CENTER_VOXEL_COLUMNS,
+    "mm_per_px",
+    "slice_index",
+    "rescale_intercept",
+)
 # What a table may know besides: `split` is for splits.split_method predefined, `grade` a severity such as Genant's.
 FACT_COLUMNS = (
     "StudyInstanceUID",
@@ -180,7 +188,8 @@ def _number(row: Row, column: str) -> Optional[float]:
     except ValueError:
         parsed = math.nan
     if not math.isfinite(parsed):
-        raise NotUsable(Reason.BAD_NUMBER, f"{column} {value!r} is not a number")
+        hint = "; write a decimal point" if "," in value else ""
+        raise NotUsable(Reason.BAD_NUMBER, f"{column} {value!r} is not a number{hint}")
     return parsed
 
 
@@ -202,8 +211,22 @@ def _box(row: Row) -> Optional[Box]:
     return x0, y0, x1, y1
 
 
-def without_conflicts(entries: Sequence[Entry]) -> tuple[list[Entry], list[Exclusion]]:
-    """Drop repeated rows, samples with two labels, and files that are given to two patients."""
+def without_conflicts(
+    entries: Sequence[Entry], *, is_series: Callable[[str], bool] = lambda source: False
+) -> tuple[list[Entry], list[Exclusion]]:
+    """Drop repeated rows, samples with two labels, vertebrae that nothing tells apart, and files of two patients.
+
+    Parameters
+    ----------
+    entries
+        In the order of the table.
+    is_series
+        Whether a source shows a whole series, which has several vertebrae, and not one image.
+
+    Returns
+    -------
+    The entries that are left, and an exclusion for each of the others.
+    """
     by_key: dict[tuple, list[Entry]] = defaultdict(list)
     # one folder may hold series of several patients
     patients: dict[tuple[str, Optional[str]], set[str]] = defaultdict(set)
@@ -213,7 +236,8 @@ def without_conflicts(entries: Sequence[Entry]) -> tuple[list[Entry], list[Exclu
     kept: list[Entry] = []
     dropped: list[Exclusion] = []
     for entry in entries:
-        finding = _conflict(entry, same=by_key[entry.key], patients=patients[entry.view.source, entry.view.series])
+        given_to = patients[entry.view.source, entry.view.series]
+        finding = _conflict(entry, same=by_key[entry.key], patients=given_to, is_series=is_series)
         if finding is None:
             kept.append(entry)
         else:
@@ -221,12 +245,29 @@ def without_conflicts(entries: Sequence[Entry]) -> tuple[list[Entry], list[Exclu
     return kept, dropped
 
 
-def _conflict(entry: Entry, *, same: Sequence[Entry], patients: set[str]) -> Optional[tuple[Reason, str]]:
+def _conflict(
+    entry: Entry, *, same: Sequence[Entry], patients: set[str], is_series: Callable[[str], bool]
+) -> Optional[tuple[Reason, str]]:
     if len(patients) > 1:
         return Reason.PATIENT_CONFLICT, f"the file is given to {len(patients)} patients"
+    if _are_vertebrae(same, is_series=is_series):
+        rows = ", ".join(str(other.line) for other in same)
+        what = "series" if is_series(entry.view.source) else "image"
+        return Reason.NO_CENTER, f"several vertebrae of one {what} cannot be told apart (rows {rows})"
     found = sorted({other.label for other in same})
     if len(found) > 1:
         return Reason.LABEL_CONFLICT, f"the same image has the labels {', '.join(found)}"
     if entry is not same[0]:
         return Reason.DUPLICATE_ROW, f"repeats row {same[0].line}"
     return None
+
+
+def _are_vertebrae(same: Sequence[Entry], *, is_series: Callable[[str], bool]) -> bool:
+    """Whether rows without a place mean different vertebrae: by their levels, or by their labels in a series."""
+    first = same[0]
+    if len(same) == 1 or any(place is not None for place in (first.view.center, first.view.slice_index, first.box)):
+        return False
+    levels = {other.level and other.level.casefold() for other in same}
+    if len(levels - {None}) > 1:
+        return True
+    return None in levels and len({other.label for other in same}) > 1 and is_series(first.view.source)

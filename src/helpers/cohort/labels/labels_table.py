@@ -1,5 +1,6 @@
 """The labels table: its columns matched to study columns, its rows turned into entries of the cohort."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -12,6 +13,7 @@ from helpers.cohort.labels.entries import (
     CENTER_MM_COLUMNS,
     CENTER_VOXEL_COLUMNS,
     FACT_COLUMNS,
+    NUMBER_COLUMNS,
     Entry,
     Labelled,
     class_key,
@@ -19,7 +21,7 @@ from helpers.cohort.labels.entries import (
     without_conflicts,
 )
 from helpers.cohort.labels.readers import adjudicate, read_keys, reading_table
-from helpers.cohort.labels.text_table import FIRST_DATA_LINE, nearest, read_text_table
+from helpers.cohort.labels.text_table import FIRST_DATA_LINE, nearest, read_text_table, writes_decimal_commas
 from helpers.study import CohortParams
 from helpers.study.paths import short_path
 
@@ -37,6 +39,8 @@ STUDY_COLUMNS = (
     *CENTER_VOXEL_COLUMNS,
     *FACT_COLUMNS,
 )
+
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 Needed = Sequence[str | tuple[str, ...]]
 Locate = Callable[[Mapping[str, Optional[str]]], Optional[str]]
@@ -59,7 +63,8 @@ def read_labels(path: Path, *, columns: Mapping[str, str], needed: Needed, reade
     Returns
     -------
     DataFrame with every study column, then the readers' under their own names; empty cells and absent columns are
-    None, all else is stripped text. The index counts the lines below the header, empty ones too.
+    None, all else is stripped text, where numbers have decimal points. The index counts the lines below the header,
+    empty ones too.
 
     Raises
     ------
@@ -79,7 +84,14 @@ def read_labels(path: Path, *, columns: Mapping[str, str], needed: Needed, reade
             raise CohortError(f"{short_path(path)}: no column {name!r} of a reader{hint}; correct cohort.readers")
     empty = pd.Series([None] * len(table), index=table.index, dtype=object)
     chosen = {name: table.get(columns.get(name, name), empty) for name in STUDY_COLUMNS}
+    if writes_decimal_commas(path):
+        chosen |= {name: chosen[name].map(_with_point, na_action="ignore") for name in NUMBER_COLUMNS}
     return pd.DataFrame(chosen | {name: table[name] for name in readers})
+
+
+def _with_point(number: str) -> str:
+    """12,5 as 12.5; a comma beside a point is left alone, since either may part the thousands."""
+    return number.replace(",", ".") if DECIMAL_COMMA.fullmatch(number) else number
 
 
 def _check_column(
@@ -103,6 +115,7 @@ def labelled_table(
     params: CohortParams,
     exists: Callable[[str], bool],
     locate: Optional[Locate] = None,
+    is_series: Callable[[str], bool] = lambda source: False,
 ) -> Labelled:
     """Read a labels table and turn its rows into entries; rows that cannot be used become exclusions.
 
@@ -116,6 +129,8 @@ def labelled_table(
         Whether a file or folder of this name, relative to the cohort folder, is there.
     locate
         Finds the file of a row that names none, by its other cells; None where it cannot.
+    is_series
+        Whether what a row names is a series with several vertebrae.
     """
     if params.adjudication != "label":
         needed = [name for name in needed if name != "label"]
@@ -131,7 +146,7 @@ def labelled_table(
             entries.append(parse_entry(row, line=line, label=_label(row, params), exists=exists))
         except NotUsable as finding:
             exclusions.append(Exclusion(row["file"] or "(none)", finding.reason, f"row {line}: {finding.detail}"))
-    entries, conflicts = without_conflicts(entries)
+    entries, conflicts = without_conflicts(entries, is_series=is_series)
     named = [(row["file"], row["PatientID"]) for row in rows]
     return Labelled(entries, exclusions + conflicts, named, reading_table(rows, params=params))
 

@@ -11,7 +11,7 @@ import difflib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, TextIO
 
 import openpyxl
 import pandas as pd
@@ -120,17 +120,34 @@ def _check_cells(rows: Sequence[Row], *, lines: Sequence[int], header: Row, path
             )
 
 
+def writes_decimal_commas(path: Path) -> bool:
+    """Whether a readable table is CSV with semicolons: spreadsheets write it where a number looks like 12,5."""
+    if path.suffix.lower() not in TEXT_SUFFIXES:
+        return False
+    with _opened(path) as stream:
+        return _delimiter(stream)[0] == ";"
+
+
+def _opened(path: Path) -> TextIO:
+    with path.open("rb") as stream:
+        marked = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return path.open(encoding="utf-16" if marked else "utf-8-sig", newline="")
+
+
+def _delimiter(stream: TextIO) -> tuple[str, int]:
+    """The delimiter, and the number of lines above the header; leaves the stream at the header."""
+    first = stream.readline()
+    hinted = first.strip().lower()
+    if hinted.startswith(DELIMITER_HINT) and len(hinted) == len(DELIMITER_HINT) + 1:
+        return hinted[-1], 1
+    stream.seek(0)
+    # Spreadsheets in many countries write semicolons.
+    return max(DELIMITERS, key=first.count), 0
+
+
 def _read_csv(path: Path) -> Cells:
-    encoding = "utf-16" if path.read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    with path.open(encoding=encoding, newline="") as stream:
-        first = stream.readline()
-        hinted = first.strip().lower()
-        if hinted.startswith(DELIMITER_HINT) and len(hinted) == len(DELIMITER_HINT) + 1:
-            delimiter, offset = hinted[-1], 1
-        else:
-            # Spreadsheets in many countries write semicolons.
-            delimiter, offset = max(DELIMITERS, key=first.count), 0
-            stream.seek(0)
+    with _opened(path) as stream:
+        delimiter, offset = _delimiter(stream)
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         header = next(reader, [])
         starts, rows, start = [], [], reader.line_num + 1

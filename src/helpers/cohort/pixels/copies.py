@@ -22,6 +22,10 @@ from helpers.cohort.pixels.copy_marks import stem_families
 from helpers.cohort.pixels.measures import THUMBNAIL_SIDE, perceptual_hash
 
 COLUMNS = ("sample_a", "sample_b", "kind", "correlation")
+# Of a pair that is found in several ways the first kind stays: names that tell of a copy count more than likeness,
+# and a turned picture that is symmetric is simply near.
+NAMED = "named"
+KINDS = ("identical", NAMED, "near", "augmented")
 # Bits of 64 that may differ. Copies that were resized, compressed or brightened differ in 6 at most, strong contrast in
 # 12; a thousandth of the pairs of different patients comes as close and goes on to the second step.
 MAX_BITS = 12
@@ -73,11 +77,11 @@ def find_copies(table: pd.DataFrame, *, thumbnails: Mapping[str, np.ndarray]) ->
     names = pictures["sample_id"]
     pairs = [_named(names[first], names[second], kind, value) for first, second, kind, value in found]
     copies = pd.DataFrame([*_identical_pairs(files), *pairs], columns=list(COLUMNS))
-    # A turned picture that is symmetric, or one that names tell of as well, is found twice: the simpler kind stays.
-    copies["kind"] = pd.Categorical(copies["kind"], ["identical", "near", "augmented"], ordered=True)
+    copies["kind"] = pd.Categorical(copies["kind"], KINDS, ordered=True)
     copies = copies.sort_values(["sample_a", "sample_b", "kind", "correlation"], ascending=[True, True, True, False])
     copies = copies.drop_duplicates(["sample_a", "sample_b"], ignore_index=True)
-    return copies.astype({"sample_a": "str", "sample_b": "str", "kind": "str", "correlation": "float64"})
+    copies = copies.astype({"sample_a": "str", "sample_b": "str", "kind": "str", "correlation": "float64"})
+    return copies.assign(kind=copies["kind"].replace(NAMED, "augmented"))
 
 
 def copy_groups(table: pd.DataFrame, *, copies: pd.DataFrame) -> pd.Series:
@@ -149,7 +153,7 @@ def _family_pairs(sources: pd.Series, stack: np.ndarray) -> Iterator[Pair]:
         best = np.maximum(best, best.T)
         for one, other in combinations(range(len(family)), 2):
             if best[one, other] >= MIN_STEM_CORRELATION:
-                yield family[one], family[other], "augmented", best[one, other]
+                yield family[one], family[other], NAMED, best[one, other]
 
 
 def _all_turns(stack: np.ndarray) -> Iterator[np.ndarray]:

@@ -11,8 +11,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
-from helpers.cohort.files.dicom import HEAD_BYTES, ct_picture, frame_count, is_dicom_head, open_ct
-from helpers.cohort.files.headers import SliceHeader, is_index, normal, read_header, scan_headers, slice_header
+from helpers.cohort.files.dicom import ct_picture, frame_count, open_ct
+from helpers.cohort.files.headers import SliceHeader, normal, read_header, scan_headers, slice_header
 from helpers.cohort.files.multiframe import promote
 from helpers.cohort.files.series import folder_headers, read_frames, read_series
 from helpers.cohort.files.stack import arrange
@@ -58,7 +58,12 @@ class DicomTree:
     def _labelled(self) -> Labelled:
         needed = (FILE_COLUMNS, "label")
         return labelled_table(
-            self.labels, needed=needed, params=self.params, exists=self.storage.exists, locate=self._locate
+            self.labels,
+            needed=needed,
+            params=self.params,
+            exists=self.storage.exists,
+            locate=self._locate,
+            is_series=self.storage.is_folder,
         )
 
     def read(self, view: View) -> Picture:
@@ -76,50 +81,59 @@ class DicomTree:
             return _single(dataset, view, params=self.params)
 
     def unnamed(self, file: str) -> Reason:
-        """Tell what no row names: no DICOM, not readable, an index, or in order but without a label.
+        """Tell what no row names, by its header: no DICOM, not readable, no CT slice, a copy, or without a label.
 
         A file in the folder of a named series is told as what sets it apart from the slices; slices of the series count
         as files without a label of their own.
         """
         if (finding := self.storage.finding(file)) is not None:
             return finding.reason
-        if is_index(file):
-            return Reason.INDEX_FILE
-        try:
-            with self.storage.open(file) as stream:
-                if not is_dicom_head(stream.read(HEAD_BYTES)):
-                    return _closed_archive(file)
-        except NotUsable as finding:
-            return finding.reason
-        except OSError:
-            return Reason.UNREADABLE_DICOM
-        return self._aside.get(file, Reason.UNLABELLED_FILE)
+        told, _ = self._series
+        if file in told:
+            return told[file]
+        found = read_header(self.storage, file)
+        if isinstance(found, NotUsable):
+            return _closed_archive(file) if found.reason == Reason.NOT_DICOM else found.reason
+        return Reason.DUPLICATE_FILE if _image(found) in self._named_images else _kind(found)
 
     @cached_property
-    def _aside(self) -> Mapping[str, Reason]:
-        """Files in the folders of named series that are not slices of them, as far as their headers tell."""
+    def _series(self) -> tuple[Mapping[str, Reason], set[int]]:
+        """What is told of the images in the folders of named series, and which images their slices are."""
         chosen: dict[str, set[Optional[str]]] = {}
         for entry in self.labelled().entries:
             if self.storage.is_folder(entry.view.source):
                 chosen.setdefault(entry.view.source, set()).add(entry.view.series)
-        return {
-            file: reason
-            for folder, series in chosen.items()
-            for file, reason in self._aside_in(folder, series=series).items()
-        }
+        told: dict[str, Reason] = {}
+        images: set[int] = set()
+        for folder in sorted(chosen):  # a folder within another one comes after it, and knows better
+            aside, slices = self._arranged(folder, series=chosen[folder])
+            told |= aside | {item.file: Reason.UNLABELLED_FILE for item in slices}
+            images |= {_image(item) for item in slices if item.instance is not None}
+        return told, images
 
-    def _aside_in(self, folder: str, *, series: set[Optional[str]]) -> dict[str, Reason]:
-        """What every named series of the folder leaves aside; a series that cannot be arranged is told by its row."""
+    def _arranged(self, folder: str, *, series: set[Optional[str]]) -> tuple[dict[str, Reason], list[SliceHeader]]:
+        """What every named series leaves aside, and their slices; one that cannot be arranged is told by its row."""
+        headers: list[SliceHeader] = []
         try:
-            headers = [item for item in folder_headers(self.storage, folder) if isinstance(item, SliceHeader)]
-            found = [arrange(headers, name=folder, series=key).aside for key in sorted(series, key=str)]
+            headers += [item for item in folder_headers(self.storage, folder) if isinstance(item, SliceHeader)]
+            found = [arrange(headers, name=folder, series=key) for key in sorted(series, key=str)]
         except NotUsable:
-            return {}
-        return {
-            file: next((other[file] for other in found if other[file] != Reason.OTHER_SERIES), reason)
-            for file, reason in found[0].items()
-            if all(file in other for other in found)
+            return {item.file: _kind(item) for item in headers}, []
+        aside = {
+            file: next((other.aside[file] for other in found if other.aside[file] != Reason.OTHER_SERIES), reason)
+            for file, reason in found[0].aside.items()
+            if all(file in other.aside for other in found)
         }
+        return aside, [item for stack in found for item in stack.slices]
+
+    @cached_property
+    def _named_images(self) -> set[int]:
+        """Which images rows name, by themselves or as slices of a series."""
+        sources = {entry.view.source for entry in self.labelled().entries}
+        files = sorted(source for source in sources if not self.storage.is_folder(source))
+        named = scan_headers(self.storage, files, workers=self.params.workers)
+        _, images = self._series
+        return images | {_image(item) for item in named if isinstance(item, SliceHeader) and item.instance is not None}
 
     def _locate(self, row: Mapping[str, Optional[str]]) -> Optional[str]:
         """File of the image, or folder of the series, whose UID a row gives."""
@@ -149,6 +163,22 @@ def _common(files: list[str]) -> str:
     if len(files) == 1:
         return files[0]
     return posixpath.commonpath([posixpath.dirname(file) or "." for file in files]) or "."
+
+
+def _kind(header: SliceHeader) -> Reason:
+    """Why an image that no row names is no slice, or that it has no label."""
+    if not header.is_ct:
+        return Reason.NOT_CT
+    return Reason.LOCALIZER if header.is_localizer else Reason.UNLABELLED_FILE
+
+
+def _image(header: SliceHeader) -> int:
+    """A number for identity and geometry, the same wherever the file lies.
+
+    The SOPInstanceUID alone would not do, as some exports give it to many images; the headers themselves would take
+    half a gigabyte for a thousand series.
+    """
+    return hash(replace(header, file=""))
 
 
 def _closed_archive(file: str) -> Reason:

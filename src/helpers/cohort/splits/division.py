@@ -17,6 +17,8 @@ from helpers.cohort.splits.linked_patients import linked_patients
 from helpers.study import SplitParams
 
 UNIT = "unit"  # column of whom a split keeps together: the PatientID, or the first of those who are linked
+# Columns of a cohort table that name a scanner where nobody says the site.
+SCANNER_COLUMNS = ("Manufacturer", "ManufacturerModelName")
 TEST_STREAM = 1  # draws test patients with other random numbers than validation patients
 
 
@@ -100,9 +102,10 @@ def patient_holdout(samples: pd.DataFrame, params: SplitParams) -> Iterable[np.n
 def leave_one_site_out(samples: pd.DataFrame, params: SplitParams) -> Iterable[np.ndarray]:
     """One fold per value of a column, such as the site or the scanner: that one is the test, in alphabetical order."""
     column = params.site_column
-    sites = _complete(samples, column, remedy="add it to the labels table, or name another in splits.site_column")
+    other = f"name another column in splits.site_column{_scanners(samples)}"
+    sites = _complete(samples, column, remedy=f"add it to the labels table, or {other}")
     if sites.nunique() < 2:
-        raise SplitError(f"column {column!r} holds one value only; name another column in splits.site_column")
+        raise SplitError(f"column {column!r} holds one value only; {other}")
     spread = int((sites.groupby(samples[UNIT]).nunique() > 1).sum())
     if spread:
         raise SplitError(
@@ -111,6 +114,13 @@ def leave_one_site_out(samples: pd.DataFrame, params: SplitParams) -> Iterable[n
         )
     for fold, site in enumerate(sorted(sites.unique())):
         yield _with_validation(samples, (sites == site).to_numpy(), params=params, fold=fold)
+
+
+def _scanners(samples: pd.DataFrame) -> str:
+    """Columns that every sample fills and that differ between samples, in words."""
+    known = [column for column in SCANNER_COLUMNS if column in samples and samples[column].notna().all()]
+    varying = [column for column in known if samples[column].nunique() > 1]
+    return f", such as {' or '.join(varying)}" if varying else ""
 
 
 def temporal(samples: pd.DataFrame, params: SplitParams) -> Iterable[np.ndarray]:
@@ -133,7 +143,7 @@ def temporal(samples: pd.DataFrame, params: SplitParams) -> Iterable[np.ndarray]
 
 def predefined(samples: pd.DataFrame, params: SplitParams) -> Iterable[np.ndarray]:
     """The parts as the column `split` names them; validation is drawn from train, by patient, where there is none."""
-    remedy = "add it to the labels table, or map yours in cohort.columns, as in `split: fold`"
+    remedy = "add it to the labels table, or map one with cohort.columns: {split: split_fold_0}"
     given = _complete(samples, "split", remedy=remedy)
     parts = given.map({word: named_split(word) for word in given.unique()})
     unknown = sorted(given[parts.isna()].unique())
@@ -147,7 +157,8 @@ def predefined(samples: pd.DataFrame, params: SplitParams) -> Iterable[np.ndarra
     divided = int((parts.groupby(samples[UNIT]).nunique() > 1).sum())
     if params.merge_linked_patients and divided:
         raise SplitError(
-            f"column 'split' divides {divided} {_whom(params)}; correct it, or set splits.merge_linked_patients: false"
+            f"column 'split' divides {divided} {_whom(params)}; move the files of the linked patients to one side, "
+            "or take split_method patient_kfold"
         )
     if (parts == VALIDATION).any():
         yield parts.to_numpy(dtype=object)
@@ -253,9 +264,10 @@ def _stratified(samples: pd.DataFrame, rows: np.ndarray, *, size: int, seed: int
 
 def _complete(samples: pd.DataFrame, column: str, *, remedy: str) -> pd.Series:
     """A column that every sample must fill."""
-    if column not in samples:
-        close = difflib.get_close_matches(column, list(samples.columns), n=1)
-        raise SplitError(f"no column {column!r}{f' (nearest: {close[0]!r})' if close else ''}; {remedy}")
+    if column not in samples or samples[column].isna().all():
+        close = [] if column in samples else difflib.get_close_matches(column, list(samples.columns), n=1)
+        hint = f" (nearest column: {close[0]!r})" if close else ""
+        raise SplitError(f"no sample has a value in {column!r}{hint}; {remedy}")
     missing = int(samples[column].isna().sum())
     if missing:
         raise SplitError(f"column {column!r} is empty for {missing} of {len(samples)} samples; {remedy}")

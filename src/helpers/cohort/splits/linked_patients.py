@@ -1,7 +1,7 @@
-"""Patients who must not be divided: those that share a study, or whose images are copies of each other's.
+"""Patients who must not be divided: those that share a study or a header name, or whose images are copies.
 
-Two PatientIDs with one study, or with one and the same image, may well be one person. Who wants to be safe keeps all
-that hangs together on one side of every split.
+Two PatientIDs with one study, with one PatientID in the headers of their files, or with one and the same image, may
+well be one person. Who wants to be safe keeps all that hangs together on one side of every split.
 """
 
 from typing import Optional
@@ -11,16 +11,16 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-LINKING_COLUMNS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+LINKING_COLUMNS = ("PatientID", "header_patient", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 def linked_patients(table: pd.DataFrame, *, copies: Optional[pd.DataFrame] = None) -> pd.Series:
-    """Group the samples that hang together by patient, study, series or copy.
+    """Group the samples that hang together by patient (of table or header), study, series or copy.
 
     Parameters
     ----------
     table
-        Cohort table with sample_id, PatientID and, where known, StudyInstanceUID and SeriesInstanceUID.
+        Cohort table with sample_id, PatientID and, where known, the other `LINKING_COLUMNS`.
     copies
         Pairs of samples as `find_copies` gives them: columns sample_a, sample_b. A pair with a sample that is not in
         the table, such as one of another cohort, links nothing.

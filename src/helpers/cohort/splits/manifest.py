@@ -19,7 +19,7 @@ MEANING = {
     "sample_id": "name of the sample in every artefact of the run; a keyed hash",
     "PatientID": "pseudonym of the patient, the same in every run with the same key",
     "label": "class key",
-    "pixel_sha256": "SHA-256 of dtype, shape and decoded pixels: finds the image whatever its file is called",
+    "pixel_sha256": "SHA-256 of type, shape and decoded pixels, which are int16 where all are whole HU",
     "level": "vertebra",
     "slice_index": "plane of a volume",
     "rescale_intercept": "HU = stored value + this",
