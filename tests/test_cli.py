@@ -148,7 +148,20 @@ class TestCheck:
         assert cli.main(["check", "own.yaml"]) == 1
         assert "own.yaml: cohort.labels: mine/labels.csv does not exist" in capsys.readouterr().err
         (project / "mine" / "labels.csv").touch()
+        assert cli.main(["check", "own.yaml"]) == 1
+        assert "mine/labels.csv" in capsys.readouterr().err
+
+    def test_what_the_labels_hold_is_told_before_anything_is_read(self, project, capsys):
+        (project / "mine").mkdir()
+        for name in ("a.png", "b.png"):
+            (project / "mine" / name).touch()
+        rows = ["file,PatientID,label", "a.png,1,A", "b.png,2,C", "lost.png,3,A", "b.png,2,X"]
+        (project / "mine" / "labels.csv").write_text("\n".join(rows))
+        (project / "own.yaml").write_text("cohort: {source: images, folder: mine, labels: mine/labels.csv}\n")
         assert cli.main(["check", "own.yaml"]) == 0
+        told = " ".join(capsys.readouterr().out.split())
+        assert "cohort: 2 labelled images in order (A 1, C 1); not in order: file_missing 1, unknown_label 1" in told
+        assert "for example lost.png: row 4: 'lost.png' does not exist" in told
 
     def test_weights_that_are_neither_known_nor_a_file(self, project, capsys):
         assert cli.main(["check", "tiny.yaml", "--set", "training.weights=imagnet"]) == 1

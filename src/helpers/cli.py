@@ -6,12 +6,14 @@ This module stands above all rooms and is the only one that knows both the runne
 import argparse
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from helpers.cohort import CohortError, open_source
 from helpers.evaluation import headline
 from helpers.reporting import build_report
 from helpers.study import ArtefactError, CohortParams, ParameterError, Run, load_study
@@ -21,7 +23,7 @@ from helpers.study.progress import Screen
 from helpers.study.runner import Plan, RunLocked, StageError, run_study
 from helpers.study.stages import STAGES, find_stage, fingerprints, partial_notebook, read_records, why_stale
 
-EXPECTED = (ParameterError, ArtefactError, StageError, RunLocked)
+EXPECTED = (CohortError, ParameterError, ArtefactError, StageError, RunLocked)
 NAMED_WEIGHTS = ("ct", "imagenet", "none")
 INTERRUPTED = 130
 
@@ -106,8 +108,24 @@ def _check(options: argparse.Namespace, console: Console) -> int:
     if weights not in NAMED_WEIGHTS and not project_file(weights).is_file():
         names = ", ".join(NAMED_WEIGHTS)
         raise ParameterError(f"{options.params}: training.weights: {weights!r} is no file, and none of {names}")
+    for section, cohort in cohorts.items():
+        if cohort.source != "phantom":
+            console.print(f"{section}: {_labels_in_words(cohort)}", markup=False)
     console.print(f"{options.params}: valid; study {study.study.name!r}", markup=False)
     return 0
+
+
+def _labels_in_words(cohort: CohortParams) -> str:
+    """What the labels of a cohort hold, without opening an image: rows in order by class, and the others by reason."""
+    labelled = open_source(cohort).labelled()
+    classes = Counter(entry.label for entry in labelled.entries)
+    reasons = Counter(item.reason.value for item in labelled.exclusions)
+    good, bad = (", ".join(f"{name} {count}" for name, count in sorted(found.items())) for found in (classes, reasons))
+    words = f"{classes.total()} labelled images in order ({good or 'none'})"
+    if not reasons:
+        return words
+    first = labelled.exclusions[0]
+    return f"{words}; not in order: {bad}; for example {first.source}: {first.detail}"
 
 
 def _check_paths(cohort: CohortParams, *, where: str) -> None:

@@ -5,7 +5,6 @@ import numpy as np
 from helpers.cohort.audit import audit_cohort, verdict_table
 from helpers.cohort.audit.assembly import CHECKS, NEED_SPLITS, TABLES
 
-
 # What a table of HU with nothing but pixels and identifiers gives no answer to.
 UNTESTED = {"confounds", "demographics", "agreement", "photometric"}
 
