@@ -1,3 +1,5 @@
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -19,6 +21,15 @@ def test_files_that_no_row_names_are_told(folder, write_ct, write_series, write_
     assert [(item.source, item.reason) for item in found] == [
         ("series/notes.txt", Reason.NOT_DICOM),
         ("spare.dcm", Reason.UNLABELLED_FILE),
+    ]
+
+
+def test_a_copy_of_a_slice_names_the_other_file(folder, write_series, write_labels, dicom_params):
+    write_series(folder / "series")
+    shutil.copy(folder / "series" / "image_0", folder / "series" / "image_0 (1)")
+    source = DicomTree(folder, write_labels([{"file": "series", "label": "A"}]), params=dicom_params)
+    assert unnamed_files(source.files(), labels=["series"], source=source) == [
+        Exclusion("series/image_0 (1)", Reason.DUPLICATE_SLICE, "repeats series/image_0")
     ]
 
 

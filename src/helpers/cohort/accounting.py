@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Optional
 
-from helpers.cohort.exclusions import Exclusion, Reason
+from helpers.cohort.exclusions import Exclusion, NotUsable, Reason
 from helpers.cohort.sources.protocol import Source
 
 
@@ -27,11 +27,13 @@ def unnamed_files(files: Sequence[str], *, labels: Iterable[str], source: Source
         if file in named:
             continue
         in_series = _is_named(file, named)
-        reason = source.unnamed(file)
-        if not in_series:
-            exclusions.append(Exclusion(file, reason, "no row of the labels table names it"))
-        elif reason != Reason.UNLABELLED_FILE:
-            exclusions.append(Exclusion(file, reason, "lies in the folder of a series"))
+        found = source.unnamed(file)
+        if isinstance(found, NotUsable):
+            exclusions.append(Exclusion(file, found.reason, found.detail))
+        elif not in_series:
+            exclusions.append(Exclusion(file, found, "no row of the labels table names it"))
+        elif found != Reason.UNLABELLED_FILE:
+            exclusions.append(Exclusion(file, found, "lies in the folder of a series"))
     return exclusions
 
 

@@ -61,7 +61,8 @@ def _with_own_patients(cohort: Cohort, params: ExternalCohort) -> Cohort:
     """Simulated patients of two cohorts have the same numbers without being the same person."""
     if params.source != "phantom":
         return cohort
-    return replace(cohort, table=cohort.table.assign(PatientID=params.name + "-" + cohort.table["PatientID"]))
+    own = {column: f"{params.name}-" + cohort.table[column] for column in ("PatientID", "header_patient")}
+    return replace(cohort, table=cohort.table.assign(**own))
 
 
 def stacked(audited: Sequence[AuditedCohort], *, exclusions: bool = False) -> pd.DataFrame:

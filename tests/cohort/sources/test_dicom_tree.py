@@ -164,9 +164,9 @@ def test_a_named_folder_within_another_knows_better(tree, folder, write_series, 
     shutil.copy(scout.with_name("image_0"), scout.with_name("image_0 (1)"))
     write_labels([{"file": "all/one", "label": "A"}, {"file": "all", "label": "A"}])  # the latter has two series
     found = {file: tree.unnamed(file) for file in tree.files()}
-    assert {file: reason for file, reason in found.items() if reason != Reason.UNLABELLED_FILE} == {
-        "all/one/scout": Reason.LOCALIZER,
-        "all/one/image_0 (1)": Reason.DUPLICATE_SLICE,
+    assert {file: str(told) for file, told in found.items() if told != Reason.UNLABELLED_FILE} == {
+        "all/one/scout": "localizer",
+        "all/one/image_0 (1)": "duplicate_slice: repeats all/one/image_0",
     }
 
 

@@ -80,7 +80,7 @@ class DicomTree:
                 return read_frames(self.storage, view, params=self.params)
             return _single(dataset, view, params=self.params)
 
-    def unnamed(self, file: str) -> Reason:
+    def unnamed(self, file: str) -> Reason | NotUsable:
         """Tell what no row names, by its header: no DICOM, not readable, no CT slice, a copy, or without a label.
 
         A file in the folder of a named series is told as what sets it apart from the slices; slices of the series count
@@ -97,13 +97,13 @@ class DicomTree:
         return Reason.DUPLICATE_FILE if _image(found) in self._named_images else _kind(found)
 
     @cached_property
-    def _series(self) -> tuple[Mapping[str, Reason], set[int]]:
+    def _series(self) -> tuple[Mapping[str, Reason | NotUsable], set[int]]:
         """What is told of the images in the folders of named series, and which images their slices are."""
         chosen: dict[str, set[Optional[str]]] = {}
         for entry in self.labelled().entries:
             if self.storage.is_folder(entry.view.source):
                 chosen.setdefault(entry.view.source, set()).add(entry.view.series)
-        told: dict[str, Reason] = {}
+        told: dict[str, Reason | NotUsable] = {}
         images: set[int] = set()
         for folder in sorted(chosen):  # a folder within another one comes after it, and knows better
             aside, slices = self._arranged(folder, series=chosen[folder])
@@ -111,7 +111,9 @@ class DicomTree:
             images |= {_image(item) for item in slices if item.instance is not None}
         return told, images
 
-    def _arranged(self, folder: str, *, series: set[Optional[str]]) -> tuple[dict[str, Reason], list[SliceHeader]]:
+    def _arranged(
+        self, folder: str, *, series: set[Optional[str]]
+    ) -> tuple[dict[str, Reason | NotUsable], list[SliceHeader]]:
         """What every named series leaves aside, and their slices; one that cannot be arranged is told by its row."""
         headers: list[SliceHeader] = []
         try:
@@ -124,7 +126,13 @@ class DicomTree:
             for file, reason in found[0].aside.items()
             if all(file in other.aside for other in found)
         }
-        return aside, [item for stack in found for item in stack.slices]
+        repeated = {
+            other.file: NotUsable(Reason.DUPLICATE_SLICE, f"repeats {kept.file}")
+            for stack in found
+            for kept, other in stack.twins
+            if aside.get(other.file) == Reason.DUPLICATE_SLICE
+        }
+        return aside | repeated, [item for stack in found for item in stack.slices]
 
     @cached_property
     def _named_images(self) -> set[int]:

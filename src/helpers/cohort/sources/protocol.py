@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import ClassVar, Optional, Protocol
 
-from helpers.cohort.exclusions import Reason
+from helpers.cohort.exclusions import NotUsable, Reason
 from helpers.cohort.labels.entries import Labelled
 from helpers.cohort.picture import Picture, View
 from helpers.study import CohortParams
@@ -47,6 +47,6 @@ class Source(Protocol):
         """Decode one picture, or raise `NotUsable`."""
         ...
 
-    def unnamed(self, file: str) -> Reason:
-        """Why a file that no label names is not used."""
+    def unnamed(self, file: str) -> Reason | NotUsable:
+        """Why a file that no label names is not used, with a detail where there is more to say."""
         ...
