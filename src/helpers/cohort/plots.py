@@ -228,7 +228,7 @@ def leakage(matrix: pd.DataFrame) -> Figure:
         linewidths=1,
         linecolor="0.8",
     )
-    axis.set(ylabel="", title=f"Shared between the splits, sum over {matrix['fold'].nunique()} fold(s)")
+    axis.set(ylabel="", title="Shared between the splits, sum over all folds")
     axis.tick_params(axis="both", length=0, rotation=0)
     figure.tight_layout()
     return _closed(figure)

@@ -77,7 +77,9 @@ class CohortParams(Section):
     image_window_center: Optional[float] = Field(None, description="HU; window that 8-bit images were exported with")
     image_window_width: Optional[float] = Field(None, gt=0, description="HU; without it 8-bit images stay grey values")
     mm_per_px: Optional[float] = Field(None, gt=0, description="pixel size of images whose files and table give none")
-    pseudonymise: bool = Field(True, description="replace identifiers by keyed hashes (never needed for `phantom`)")
+    pseudonymise: bool = Field(
+        True, description="replace identifiers of labels and headers by keyed hashes (never needed for `phantom`)"
+    )
     workers: int = Field(2, ge=1, le=64, description="processes that read files; the result does not depend on it")
     phantom_images: dict[str, int] = Field({"A": 279, "B": 295, "C": 124}, description="simulated images per class")
     phantom_patients: int = Field(350, ge=2, description="simulated patients")

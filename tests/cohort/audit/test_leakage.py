@@ -98,9 +98,7 @@ def test_an_external_cohort_that_is_not_external_stops_the_run(table, audit):
     found = audit(table)
     overlap = {"status": "fail", "detail": "2 of 9 samples share something.", "examples": ["S004"]}
     found["external"] = {"far": {"verdicts": {"overlap": overlap}}}
-    with pytest.raises(
-        LeakageError, match=r"far is not external\. 2 of 9 .* S004 of external\.parquet"
-    ):
+    with pytest.raises(LeakageError, match=r"far is not external\. 2 of 9 .* S004 of external\.parquet"):
         require_no_leakage(found)
     overlap["status"] = "warn"
     require_no_leakage(found)

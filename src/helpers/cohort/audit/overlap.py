@@ -5,7 +5,7 @@ from typing import Optional
 import pandas as pd
 
 from helpers.cohort.audit.leakage import SHARED_BY, shared_values
-from helpers.cohort.audit.verdicts import Verdict, examples
+from helpers.cohort.audit.verdicts import Verdict, counted, examples
 from helpers.cohort.pixels.copies import copy_groups, find_copies
 from helpers.cohort.reading import Cohort
 
@@ -30,7 +30,7 @@ def check_overlap(cohort: Cohort, development: Cohort, *, intended_leakage: Opti
     is_shared = pd.concat([one[column].notna() & one[column].isin(other[column]) for column in columns], axis=1).any(
         axis=1
     )
-    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+    told = ", ".join(counted(count, name.replace("_", " ")) for name, count in counts.items())
     detail = f"{is_shared.sum()} of {len(one)} samples share something ({told}): scores on them validate nothing."
     if intended_leakage is not None:
         detail += f" Intended, in the words of the parameters: \u201c{intended_leakage}\u201d."

@@ -44,6 +44,8 @@ TEXT_KEYWORDS = (
     "BodyPartExamined",
     "PatientPosition",
     "LossyImageCompression",
+    "PhotometricInterpretation",
+    "BurnedInAnnotation",
     "PatientSex",
     "PatientAge",
 )
