@@ -129,7 +129,7 @@ def test_leakage_counts_are_summed_over_folds():
     assert [label.get_text() for label in axis.get_yticklabels()] == pairs[::-1]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["patients", "identical\nimages"]
     assert [text.get_text() for text in axis.texts] == ["3", "0", "3", "0"]
-    assert "2 fold" in axis.get_title()
+    assert "over all folds" in axis.get_title()
 
 
 def _within(inner, outer):
