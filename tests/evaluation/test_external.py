@@ -95,3 +95,4 @@ def test_the_table_keeps_cohorts_and_questions_apart():
     assert pairs == [["far", "fracture or normal"], ["far", "all classes"], ["near", "fracture or normal"]]
     assert "interval" in readable(table).columns
     assert external_table({}).empty
+    assert readable(external_table({})).empty

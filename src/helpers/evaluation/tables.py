@@ -224,7 +224,8 @@ def readable(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
     short = table.copy()
     if "class_key" in short:
         short.insert(0, "class", short.pop("class_key") + " " + short.pop("class_name"))
-    low, high = (short.pop(name).map(f"{{:.{decimals}f}}".format) for name in ("ci_low", "ci_high"))
+    # as text also where there is no row to be mapped
+    low, high = (short.pop(name).map(f"{{:.{decimals}f}}".format).astype(object) for name in ("ci_low", "ci_high"))
     interval = (low + NO_BREAK_DASH + high).where(table["ci_method"].notna(), None)
     short.insert(short.columns.get_loc("estimate") + 1, "interval", interval)
     short["ci_method"] = short["ci_method"].replace(METHOD_WORDS)
