@@ -1,6 +1,6 @@
 """How fast is the cohort read? The same files in one run: ours against a plain loop of pydicom, and over cores.
 
-    .venv/bin/python benchmarks/reading.py [--headers 1000 10000 100000] [--images 400]
+    .venv/bin/python benchmarks/reading.py [--headers 1000 10000 100000] [--images 800]
 
 Everything is generated in a temporary folder: CT slices of 512 x 512 pixels with the header of the simulated cohort,
 images of that cohort itself, and small files for the scan of headers. Files are read once before anything is timed, so
@@ -172,7 +172,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description="Time the reading of a cohort.")
     parser.add_argument("--headers", type=int, nargs="*", default=[1000, 10_000, 100_000])
-    parser.add_argument("--images", type=int, default=400)
+    parser.add_argument("--images", type=int, default=800)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
