@@ -19,7 +19,6 @@ from typing import Optional
 from pydicom.datadict import DicomDictionary, dictionary_VR, keyword_for_tag, repeater_has_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
 PRIVATE = "PrivateAttributes"
@@ -191,10 +190,10 @@ def _profile_tags() -> dict[int, str]:
 
 
 def _held(dataset: Dataset) -> Iterator[str]:
-    for tag in sorted(dataset.keys()):
+    for tag, element in list(dataset.items()):  # as stored; asking for a sequence decodes it in place
+        items = dataset[tag].value if _is_sequence(element) else ()
         name = _name(tag)
-        items = _items(dataset, tag)
-        if name is not None and (any(map(len, items)) or _holds(dataset.get_item(tag))):
+        if name is not None and (any(map(len, items)) or _holds(element)):
             yield name
         for item in items:
             yield from _held(item)
@@ -211,19 +210,17 @@ def _name(tag: BaseTag) -> Optional[str]:
     return _profile_tags().get(tag)
 
 
-def _items(dataset: Dataset, tag: BaseTag) -> Sequence | tuple[()]:
-    """The items of a sequence; none for any other attribute."""
-    element = dataset.get_item(tag)
+def _is_sequence(element: RawDataElement | DataElement) -> bool:
     vr = element.VR
-    if vr is None and tag in DicomDictionary:  # implicit VR: the file does not tell
-        vr = dictionary_VR(tag)
-    return dataset[tag].value if vr == "SQ" else ()
+    if vr is None and element.tag in DicomDictionary:  # implicit VR: the file does not tell
+        vr = dictionary_VR(element.tag)
+    return vr == "SQ"
 
 
 def _holds(element: RawDataElement | DataElement) -> bool:
     """Whether a value that is no sequence is there, and no dummy."""
     value = element.value
-    if value is None or isinstance(value, Sequence):
+    if value is None or _is_sequence(element):
         return False
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
     return not is_dummy(text)

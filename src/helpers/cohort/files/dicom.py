@@ -4,12 +4,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Optional
 
-import numpy as np
 import pydicom
-from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.tag import Tag
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -22,6 +18,7 @@ from pydicom.uid import (
 
 from helpers.cohort.deidentification import held_attributes
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
+from helpers.cohort.files.elements import frame_count, number, numbers, text, texts, whole
 from helpers.cohort.files.hounsfield import check_pixel_format, hounsfield
 from helpers.cohort.picture import Picture
 
@@ -63,9 +60,6 @@ NUMBER_KEYWORDS = (
     "RescaleIntercept",
 )
 
-# Elements that hold text, by their tags.
-TAGS = {keyword: Tag(tag_for_keyword(keyword)) for keyword in ("PatientID", *TEXT_KEYWORDS, *NUMBER_KEYWORDS)}
-
 
 def is_dicom_head(head: bytes) -> bool:
     """Whether bytes begin like a DICOM file: preamble and `DICM` (PS3.10 section 7.1), or at once with its header."""
@@ -87,7 +81,7 @@ def parse(content: bytes, *, name: str) -> FileDataset:
         dataset = pydicom.dcmread(BytesIO(content), force=True)
         if "SOPClassUID" not in dataset and "Modality" not in dataset and content[PREAMBLE_BYTES:HEAD_BYTES] != b"DICM":
             raise NotUsable(Reason.NOT_DICOM, f"{name}: neither DICM prefix, SOPClassUID nor Modality")
-        if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+        if text(dataset.file_meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             raise NotUsable(Reason.INDEX_FILE, f"{name}: a directory of other files")
         _complete_syntax(dataset)
     return dataset
@@ -124,25 +118,20 @@ def open_ct(content: bytes, *, name: str, modality_required: bool = True) -> Fil
     dataset = parse(content, name=name)
     with refusing(Reason.UNREADABLE_DICOM, name=name):
         _check_modality(dataset, name, required=modality_required)
-        if "LOCALIZER" in values(dataset.get("ImageType")):
+        if "LOCALIZER" in texts(dataset, "ImageType"):
             raise NotUsable(Reason.LOCALIZER, f"{name}: ImageType holds LOCALIZER")
         check_pixel_format(dataset, name=name)
     return dataset
 
 
 def _check_modality(dataset: FileDataset, name: str, *, required: bool) -> None:
-    modality = dataset.get("Modality") or None
+    modality = text(dataset, "Modality")
     if modality in (None, "CT") and "PixelData" not in dataset:
         raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: holds no pixel data")
-    if modality is None and required and dataset.get("SOPClassUID") not in CT_CLASSES:
+    if modality is None and required and text(dataset, "SOPClassUID") not in CT_CLASSES:
         raise NotUsable(Reason.NOT_CT, f"{name}: no Modality, and SOPClassUID is not a CT class")
     if modality not in (None, "CT"):
         raise NotUsable(Reason.NOT_CT, f"{name}: Modality is {modality!r}")
-
-
-def frame_count(dataset: Dataset) -> int:
-    """NumberOfFrames, 1 where it is not said."""
-    return int(dataset.get("NumberOfFrames") or 1)
 
 
 def read_ct(path: Path, *, modality_required: bool = True) -> Picture:
@@ -171,7 +160,7 @@ def ct_picture(dataset: FileDataset, *, name: str) -> Picture:
         if frame_count(dataset) > 1:
             raise NotUsable(Reason.MULTI_FRAME, f"{name}: NumberOfFrames is {frame_count(dataset)}")
         return Picture(
-            pixels=hounsfield(dataset, name=name).reshape(dataset.Rows, dataset.Columns),
+            pixels=hounsfield(dataset, name=name).reshape(whole(dataset, "Rows"), whole(dataset, "Columns")),
             spacing_mm=pixel_spacing(dataset),
             header=header(dataset) | {"PatientOrientation": orientation(dataset)},
             identifying_attributes=held_attributes(dataset),
@@ -183,36 +172,6 @@ def header(dataset: Dataset) -> dict[str, str | float | None]:
     found = {keyword: text(dataset, keyword) for keyword in ("PatientID", *TEXT_KEYWORDS)}
     found |= {keyword: "present" if found[keyword] else "absent" for keyword in PRESENCE_KEYWORDS}
     return found | {keyword: number(dataset, keyword) for keyword in NUMBER_KEYWORDS}
-
-
-def text(dataset: Dataset, keyword: str) -> Optional[str]:
-    """A value as stripped text; several values are joined by a backslash as in DICOM."""
-    stored = dataset.get_item(TAGS[keyword]) if keyword in TAGS else None
-    if stored is None and keyword in TAGS:
-        return None
-    # Most elements are ASCII as they lie in the file; having pydicom decode each takes ten times as long.
-    if isinstance(stored, RawDataElement) and isinstance(stored.value, bytes) and stored.value.isascii():
-        parts = stored.value.decode("ascii").split("\\")
-        return "\\".join(part.strip(" \0") for part in parts).strip() or None
-    return "\\".join(str(value).strip() for value in values(dataset.get(keyword))).strip() or None
-
-
-def number(dataset: Dataset, keyword: str) -> Optional[float]:
-    """A finite number, or None."""
-    try:
-        value = float(text(dataset, keyword))
-    except (TypeError, ValueError):
-        return None
-    return value if np.isfinite(value) else None
-
-
-def numbers(dataset: Dataset, keyword: str, *, count: int) -> Optional[tuple[float, ...]]:
-    """That many finite numbers, or None."""
-    try:
-        found = tuple(float(value) for value in values(dataset.get(keyword)))
-    except (TypeError, ValueError):
-        return None
-    return found if len(found) == count and np.isfinite(found).all() else None
 
 
 def pixel_spacing(dataset: Dataset) -> Optional[tuple[float, float]]:
@@ -230,12 +189,5 @@ def orientation(dataset: Dataset) -> Optional[str]:
 
 
 def _direction(vector: tuple[float, ...]) -> str:
-    axis = int(np.argmax(np.abs(vector)))
+    axis = max(range(3), key=lambda index: abs(vector[index]))
     return "LPH"[axis] if vector[axis] > 0 else "RAF"[axis]
-
-
-def values(value: object) -> list:
-    """The values of an element as a list: none, one or several."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, pydicom.multival.MultiValue | list) else [value]

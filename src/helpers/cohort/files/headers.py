@@ -10,15 +10,8 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
-from helpers.cohort.files.dicom import (
-    CT_CLASSES,
-    HEAD_BYTES,
-    frame_count,
-    is_dicom_head,
-    numbers,
-    pixel_spacing,
-    values,
-)
+from helpers.cohort.files.dicom import CT_CLASSES, HEAD_BYTES, is_dicom_head, pixel_spacing
+from helpers.cohort.files.elements import frame_count, numbers, text, texts, whole
 from helpers.cohort.files.storage import Storage
 from helpers.cohort.workers import share_out
 
@@ -121,27 +114,22 @@ def slice_header(dataset: Dataset, *, file: str) -> SliceHeader:
     NotUsable
         If the file says neither what it is nor how it was made.
     """
-    modality, kind = dataset.get("Modality"), dataset.get("SOPClassUID")
-    if modality is None and kind is None:
+    modality, kind = text(dataset, "Modality"), text(dataset, "SOPClassUID")
+    if "Modality" not in dataset and "SOPClassUID" not in dataset:
         raise NotUsable(Reason.NOT_DICOM, f"{file}: neither SOPClassUID nor Modality")
     sized = "Rows" in dataset and "Columns" in dataset
     return SliceHeader(
         file=file,
-        series=_uid(dataset, "SeriesInstanceUID"),
-        instance=_uid(dataset, "SOPInstanceUID"),
+        series=text(dataset, "SeriesInstanceUID"),
+        instance=text(dataset, "SOPInstanceUID"),
         is_ct=modality == "CT" or (not modality and kind in CT_CLASSES),
-        is_localizer="LOCALIZER" in values(dataset.get("ImageType")),
+        is_localizer="LOCALIZER" in texts(dataset, "ImageType"),
         n_frames=frame_count(dataset),
-        shape=(int(dataset.Rows), int(dataset.Columns)) if sized else None,
+        shape=(int(whole(dataset, "Rows")), int(whole(dataset, "Columns"))) if sized else None,
         position=numbers(dataset, "ImagePositionPatient", count=3),
         orientation=numbers(dataset, "ImageOrientationPatient", count=6),
         spacing_mm=pixel_spacing(dataset),
     )
-
-
-def _uid(dataset: Dataset, keyword: str) -> Optional[str]:
-    value = dataset.get(keyword)
-    return str(value).strip() if value else None
 
 
 def normal(orientation: Sequence[float]) -> np.ndarray:

@@ -24,6 +24,7 @@ from pydicom.uid import (
 )
 
 from helpers.cohort.exclusions import MESSAGE_LENGTH, NotUsable, Reason, refusing
+from helpers.cohort.files.elements import frame_count, number, text, whole
 
 HU_MIN_BITS = 9
 AIR_HU = -1024.0
@@ -33,20 +34,12 @@ HU_SCALE = (-1024.0, 3071.0)
 MAX_PIXELS = 2**28
 PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
 PLAIN_BITS = 16
-# What PS3.3 C.7.6.3 requires of every image, and no decoder can do without.
-FORMAT_KEYWORDS = (
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-)
+# What PS3.3 C.7.6.3 requires of every image beside PhotometricInterpretation, and no decoder can do without.
+FORMAT_KEYWORDS = ("SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
 END_OF_IMAGE = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
 MARKED_SYNTAXES = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes)
 EXACT_IN_FLOAT32 = 2**23
-UNKNOWN_RESCALE_TYPES = ("", "HU", "US")
+UNKNOWN_RESCALE_TYPES = (None, "HU", "US")
 
 
 def check_pixel_format(dataset: Dataset, *, name: str) -> None:
@@ -59,7 +52,8 @@ def check_pixel_format(dataset: Dataset, *, name: str) -> None:
     NotUsable
         If the description is incomplete, in colour, has too few bits, or contradicts itself.
     """
-    found = {keyword: dataset.get(keyword) for keyword in FORMAT_KEYWORDS}
+    found = {keyword: whole(dataset, keyword) for keyword in FORMAT_KEYWORDS}
+    found["PhotometricInterpretation"] = text(dataset, "PhotometricInterpretation")
     for keyword, value in found.items():
         if value is None:
             raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: {keyword} is missing")
@@ -72,11 +66,11 @@ def check_pixel_format(dataset: Dataset, *, name: str) -> None:
     stored, allocated = int(found["BitsStored"]), int(found["BitsAllocated"])
     if stored < HU_MIN_BITS:
         raise NotUsable(Reason.NOT_HU, f"{name}: only {stored} bits are stored, as in a screenshot")
-    high_bit = dataset.get("HighBit", stored - 1)
-    if stored > allocated or high_bit != stored - 1:
+    high_bit = whole(dataset, "HighBit")
+    if stored > allocated or high_bit not in (None, stored - 1):
         detail = f"BitsAllocated {allocated}, BitsStored {stored}, HighBit {high_bit}"
         raise NotUsable(Reason.CONTRADICTORY_HEADER, f"{name}: {detail}")
-    pixels = int(found["Rows"]) * int(found["Columns"]) * int(dataset.get("NumberOfFrames") or 1)
+    pixels = int(found["Rows"]) * int(found["Columns"]) * frame_count(dataset)
     if not 0 < pixels <= MAX_PIXELS:
         raise NotUsable(Reason.CONTRADICTORY_HEADER, f"{name}: Rows, Columns and frames make {pixels} pixels")
 
@@ -110,12 +104,14 @@ def rescale_of(dataset: Dataset, *, name: str) -> tuple[float, float]:
         If either is missing, the slope is 0, or the result is another quantity than HU.
     """
     with refusing(Reason.MISSING_RESCALE, name=name):
-        slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
-        if not np.isfinite([slope, intercept]).all() or slope == 0:
-            raise NotUsable(Reason.MISSING_RESCALE, f"{name}: slope {slope}, intercept {intercept}")
+        slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
+        if not slope or intercept is None:
+            told = [text(dataset, keyword) for keyword in ("RescaleSlope", "RescaleIntercept")]
+            raise NotUsable(Reason.MISSING_RESCALE, f"{name}: slope {told[0]}, intercept {told[1]}")
     # PS3.3 C.11.1.1.2: US is "unspecified", which scanners write for CT in HU; anything else is another quantity.
-    if (dataset.get("RescaleType") or "") not in UNKNOWN_RESCALE_TYPES:
-        raise NotUsable(Reason.NOT_HU, f"{name}: RescaleType is {dataset.RescaleType!r}")
+    kind = text(dataset, "RescaleType")
+    if kind not in UNKNOWN_RESCALE_TYPES:
+        raise NotUsable(Reason.NOT_HU, f"{name}: RescaleType is {kind!r}")
     return slope, intercept
 
 
@@ -132,7 +128,7 @@ def stored_values(dataset: Dataset, *, name: str) -> np.ndarray:
         if not syntax.is_compressed and dataset["PixelData"].is_undefined_length:
             detail = f"{name}: pixels in fragments, which the transfer syntax {syntax.name} does not have"
             raise NotUsable(Reason.CONTRADICTORY_HEADER, detail)
-        if syntax in PLAIN_SYNTAXES and dataset.BitsAllocated == PLAIN_BITS:
+        if syntax in PLAIN_SYNTAXES and whole(dataset, "BitsAllocated") == PLAIN_BITS:
             return _plain_values(dataset, name=name)
         if syntax in MARKED_SYNTAXES:
             _check_complete(dataset, name=name)
@@ -142,8 +138,7 @@ def stored_values(dataset: Dataset, *, name: str) -> np.ndarray:
 
 def _check_complete(dataset: Dataset, *, name: str) -> None:
     """Refuse compressed frames without their end: some decoders fill up what is missing without a word."""
-    count = int(dataset.get("NumberOfFrames") or 1)
-    for frame in generate_frames(dataset.PixelData, number_of_frames=count):
+    for frame in generate_frames(dataset.PixelData, number_of_frames=frame_count(dataset)):
         if END_OF_IMAGE not in frame.rstrip(b"\0")[-len(END_OF_IMAGE) - 1 :]:  # one byte fills up an odd length
             raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: the compressed pixels are cut short")
 
@@ -166,17 +161,19 @@ def _decoder_findings(syntax: UID, *, name: str) -> Iterator[None]:
 
 def _plain_values(dataset: Dataset, *, name: str) -> np.ndarray:
     """Uncompressed 16-bit values; bits beyond BitsStored, where old files keep overlays, are cleared."""
-    frames, rows, columns = int(dataset.get("NumberOfFrames") or 1), int(dataset.Rows), int(dataset.Columns)
+    frames, rows, columns = frame_count(dataset), whole(dataset, "Rows"), whole(dataset, "Columns")
     content, count = dataset.PixelData, frames * rows * columns
     if len(content) < 2 * count:
         raise NotUsable(Reason.UNREADABLE_DICOM, f"{name}: {len(content)} bytes of pixels instead of {2 * count}")
-    representation = dataset.PixelRepresentation
+    representation = whole(dataset, "PixelRepresentation")
     if representation not in (0, 1):
         raise NotUsable(Reason.CONTRADICTORY_HEADER, f"{name}: PixelRepresentation is {representation!r}")
     stored = np.frombuffer(content, dtype="<i2" if representation else "<u2", count=count)
-    unused = PLAIN_BITS - int(dataset.BitsStored)
-    if unused:
+    unused = PLAIN_BITS - whole(dataset, "BitsStored")
+    if unused and representation:  # the shift back repeats the sign
         stored = (stored << unused) >> unused
+    elif unused:
+        stored = stored & np.uint16(2**PLAIN_BITS - 1 >> unused)
     return stored.reshape((frames, rows, columns) if frames > 1 else (rows, columns))
 
 
@@ -227,5 +224,5 @@ def _padding(dataset: Dataset, *, slope: float, intercept: float) -> Optional[tu
 
 def _as_stored(value: int, dataset: Dataset) -> int:
     """A padding value in the sign of the pixels; some files write it unsigned beside signed pixels."""
-    signed = dataset.PixelRepresentation == 1
+    signed = whole(dataset, "PixelRepresentation") == 1
     return value - 2**PLAIN_BITS if signed and value >= 2 ** (PLAIN_BITS - 1) else value

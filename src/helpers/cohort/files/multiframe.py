@@ -13,7 +13,8 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
-from helpers.cohort.files.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS, frame_count, numbers, pixel_spacing, values
+from helpers.cohort.files.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS, pixel_spacing
+from helpers.cohort.files.elements import frame_count, numbers, texts
 from helpers.cohort.files.headers import SliceHeader, slice_header
 from helpers.cohort.files.hounsfield import rescale_of, rescaled, stored_values
 
@@ -64,7 +65,7 @@ def _frame_header(dataset: Dataset, *, index: int, whole: SliceHeader) -> SliceH
         whole,
         file=f"{whole.file} (frame {index + 1})",
         frame=index,
-        is_localizer="LOCALIZER" in values(kind.get("FrameType")),
+        is_localizer="LOCALIZER" in texts(kind, "FrameType"),
         position=numbers(_group(dataset, POSITION, frame=index), "ImagePositionPatient", count=3),
         orientation=numbers(_group(dataset, ORIENTATION, frame=index), "ImageOrientationPatient", count=6),
         spacing_mm=pixel_spacing(_group(dataset, MEASURES, frame=index)),

@@ -79,7 +79,7 @@ def count_glyphs(pixels: np.ndarray) -> int:
 def _place_of_steps(grey: np.ndarray) -> tuple[slice, slice] | None:
     """The part of the image around all sharp upward steps; None where there are too few for print."""
     left, right = grey[:, :-STEP_PX], grey[:, STEP_PX:]
-    steps = (right > left) & (right - left > np.uint8(LEAST_STEP * GREYS))  # a difference below 0 wraps round
+    steps = np.maximum(left, right) - left > np.uint8(LEAST_STEP * GREYS)
     if np.count_nonzero(steps) < MIN_STEPS:
         return None
     rows, columns = np.flatnonzero(steps.any(axis=1)), np.flatnonzero(steps.any(axis=0))

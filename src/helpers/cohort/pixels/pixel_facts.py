@@ -53,15 +53,15 @@ def pixel_facts(pixels: np.ndarray, *, is_hu: bool) -> dict[str, float]:
     ``tissue_share``, ``bone_share``, ``shifted_tissue_share`` (share of the pixels, without padding, in the ranges of
     `SHARES_HU`).
     """
-    low, high = float(pixels.min()), float(pixels.max())
+    low, high = pixels.min(), pixels.max()
     rounded = np.rint(pixels) if pixels.dtype.kind == "f" else pixels.astype(np.int16, copy=False)
     whole = rounded.clip(LOWEST, HIGHEST).astype(np.int16, copy=False)
     step = max(1, isqrt(pixels.size // COUNTED_PIXELS))
     counts = _counts(whole[..., ::step, ::step])
     padding = _padding(whole)
     facts = {
-        "pixel_min": low,
-        "pixel_max": high,
+        "pixel_min": float(low),
+        "pixel_max": float(high),
         "pixel_levels": int(np.count_nonzero(counts)),
         "most_common_share": float(counts.max() / counts.sum()),
         "lowest_share": float(np.count_nonzero(pixels == low) / pixels.size),

@@ -11,7 +11,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from helpers.cohort.exclusions import NotUsable, Reason, refusing
-from helpers.cohort.files.dicom import ct_picture, frame_count, open_ct
+from helpers.cohort.files.dicom import ct_picture, open_ct
+from helpers.cohort.files.elements import frame_count
 from helpers.cohort.files.headers import SliceHeader, normal, read_header, scan_headers, slice_header
 from helpers.cohort.files.multiframe import promote
 from helpers.cohort.files.series import folder_headers, read_frames, read_series
