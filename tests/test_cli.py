@@ -165,7 +165,7 @@ class TestCheck:
 
     def test_weights_that_are_neither_known_nor_a_file(self, project, capsys):
         assert cli.main(["check", "tiny.yaml", "--set", "training.weights=imagnet"]) == 1
-        assert "training.weights: 'imagnet' is no file, and none of ct, imagenet, none" in capsys.readouterr().err
+        assert "training.weights: 'imagnet' is no file, and none of ct, imagenet, phantom, none" in capsys.readouterr().err
         (project / "mine.pt").touch()
         assert cli.main(["check", "tiny.yaml", "--set", "training.weights=mine.pt"]) == 0
 

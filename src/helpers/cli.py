@@ -1,4 +1,4 @@
-"""The console command `study`: run a parameter file, check it, see where a run stands, rebuild its report.
+"""The console command `study`: run a parameter file, check it, see where a run stands, rebuild its report, simulate.
 
 This module stands above all rooms and is the only one that knows both the runner and the report.
 """
@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from helpers.cohort import CohortError, open_source
 from helpers.evaluation import headline
+from helpers.phantom import CLASS_KEYS, ORIENTATIONS, Correlation, PhantomSpec, simulate_cohort
 from helpers.reporting import build_report
 from helpers.study import ArtefactError, CohortParams, ParameterError, Run, load_study
 from helpers.study.artefacts import PARAMS_FILE
@@ -24,7 +26,9 @@ from helpers.study.runner import Plan, RunLocked, StageError, run_study
 from helpers.study.stages import STAGES, find_stage, fingerprints, partial_notebook, read_records, why_stale
 
 EXPECTED = (CohortError, ParameterError, ArtefactError, StageError, RunLocked)
-NAMED_WEIGHTS = ("ct", "imagenet", "none")
+#: Images per patient of a simulated cohort unless the user says how many patients.
+IMAGES_PER_PATIENT = 2
+NAMED_WEIGHTS = ("ct", "imagenet", "phantom", "none")
 INTERRUPTED = 130
 
 
@@ -72,7 +76,36 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="build the report of a run again")
     report.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
     report.set_defaults(command=_report)
+
+    register = commands.add_parser(
+        "register-weights", help="keep a network trained on simulated images as the initialisation `phantom`"
+    )
+    register.add_argument("run", help="name in runs/, or a run folder, such as pretrain_phantom")
+    register.set_defaults(command=_register_weights)
+    _add_phantom(commands.add_parser("phantom", help="write a simulated CT cohort as DICOM files"))
     return parser
+
+
+def _add_phantom(phantom: argparse.ArgumentParser) -> None:
+    phantom.add_argument("--out", required=True, metavar="DIR", help="the cohort becomes DIR/phantom-<hash>")
+    default = PhantomSpec()
+    for key in CLASS_KEYS:
+        phantom.add_argument(
+            f"-{key}", type=int, default=default.images[key], metavar="N", help=f"images of class {key}"
+        )
+    phantom.add_argument("--patients", type=int, metavar="N", help="by default half as many as images")
+    phantom.add_argument("--seed", type=int, default=default.seed)
+    phantom.add_argument("--plane", choices=ORIENTATIONS, default=default.orientation)
+    phantom.add_argument("--seg", action="store_true", help="also write the truth masks as DICOM Segmentations")
+    phantom.add_argument(
+        "--scanner-by-class",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="0: none; 1: each class has its own scanner",
+    )
+    phantom.add_argument("--workers", type=int, default=2, help="processes; the files do not depend on it")
+    phantom.set_defaults(command=_phantom)
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
@@ -154,6 +187,44 @@ def _status(options: argparse.Namespace, console: Console) -> int:
 def _report(options: argparse.Namespace, console: Console) -> int:
     path = build_report(_run_folder(options.run))
     console.print(f"Report: {short_path(path)}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _phantom(options: argparse.Namespace, console: Console) -> int:
+    images = {key: getattr(options, key) for key in CLASS_KEYS}
+    patients = options.patients or max(1, -(-sum(images.values()) // IMAGES_PER_PATIENT))
+    try:
+        spec = PhantomSpec(
+            images=images,
+            patients=patients,
+            seed=options.seed,
+            orientation=options.plane,
+            segmentations=options.seg,
+            correlation=Correlation(scanner_by_class=options.scanner_by_class),
+        )
+    except ValueError as error:
+        raise ParameterError(f"phantom: {error}") from error
+    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("simulating", total=spec.total)
+        folder = simulate_cohort(
+            spec,
+            project_file(options.out),
+            report=lambda done, total: progress.update(task, completed=done),
+            workers=options.workers,
+        )
+        progress.update(task, completed=spec.total)
+    console.print(
+        f"{spec.total} images of {spec.patients} patients: {short_path(folder)}", markup=False, soft_wrap=True
+    )
+    return 0
+
+
+def _register_weights(options: argparse.Namespace, console: Console) -> int:
+    from helpers.training import register_weights  # torch takes seconds to load, and no other command needs it
+
+    path = register_weights(Run(_run_folder(options.run)))
+    console.print(f"Weights: {short_path(path)}; use them with training.weights: phantom", markup=False, soft_wrap=True)
     return 0
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from helpers.evaluation import evaluate_external, external_table, readable
+from helpers.evaluation import evaluate_external, external_samples, external_table, readable
 from helpers.evaluation.external import fracture_or_normal
 from helpers.study import EvaluationParams
 
@@ -36,8 +36,26 @@ def ensemble(predictions):
     return frame.groupby("sample_id").mean()
 
 
-def evaluate(predictions):
-    return evaluate_external(predictions, class_names=NAMES, normal_class="C", params=PARAMS)
+def development(labels="ABC" * 12):
+    """The study's own predictions, all of them validation."""
+    return scored(list(labels), folds=1).drop(columns="cohort").assign(split="validation")
+
+
+def samples_of(predictions, **columns):
+    """The table of external samples that belongs to some predictions."""
+    table = predictions.drop_duplicates(["cohort", "sample_id"]).rename(columns={"y_true": "label"})
+    return table[["cohort", "sample_id", "label"]].assign(level="L1", **columns)
+
+
+def evaluate(predictions, *, own=None, samples=None):
+    return evaluate_external(
+        predictions,
+        development=development() if own is None else own,
+        samples=samples_of(predictions) if samples is None else samples,
+        class_names=NAMES,
+        normal_class="C",
+        params=PARAMS,
+    )
 
 
 def test_all_networks_together_judge_every_class():
@@ -92,7 +110,40 @@ def test_the_table_keeps_cohorts_and_questions_apart():
     predictions = pd.concat([scored(list("ABC" * 10)), scored(["fracture", "C"] * 10, cohort="near")])
     table = external_table(evaluate(predictions))
     pairs = table[["cohort", "question"]].drop_duplicates().to_numpy().tolist()
-    assert pairs == [["far", "fracture or normal"], ["far", "all classes"], ["near", "fracture or normal"]]
+    assert pairs[:3] == [["far", "fracture or normal"], ["far", "all classes"], ["far", "any fracture, by score"]]
+    assert [question for name, question in pairs if name == "near"][0] == "fracture or normal"
+    assert ["near", "all classes"] not in pairs
     assert "interval" in readable(table).columns
     assert external_table({}).empty
     assert readable(external_table({})).empty
+
+
+def test_the_score_has_its_own_part_of_the_document():
+    predictions = scored(["A", "B", "C", "C"] * 10)
+    grades = [3.0, 1.0, 0.0, 0.0] * 10
+    found = evaluate(predictions, samples=samples_of(predictions, grade=grades))["far"]
+    document = json.loads(json.dumps(found.to_json_dict(), allow_nan=False))["fracture_score"]
+    assert document["severe_counts"] == {"severe": 10, "normal": 20, "left_out": 10}
+    assert document["threshold"]["chosen_on"] == "validation"
+    for part, name in (("auroc", "mean_of_seeds"), ("operating_point", "sensitivity"), ("calibration", "brier")):
+        metric = document[part][name]
+        assert metric["ci_low"] < metric["estimate"] < metric["ci_high"]
+
+
+def test_without_grades_or_validation_the_parts_that_need_them_are_empty():
+    predictions = scored(["A", "C"] * 10)
+    score = evaluate(predictions, own=development("AAA"))["far"].score
+    assert (score.severe, score.operating_point, score.threshold) == ({}, {}, None)
+    assert evaluate(scored(["A"] * 6))["far"].score is None
+
+
+def test_samples_are_listed_by_patient_and_level():
+    predictions = scored(["A", "C", "A", "C"])
+    samples = samples_of(predictions).assign(level=["L1", "T12", "L2", "T9"])
+    found = evaluate(predictions, samples=samples)["far"]
+    listed = external_samples(found, samples=samples)
+    assert listed["sample_id"].tolist() == ["s001", "s000", "s003", "s002"]
+    expected = 1 - ensemble(predictions)["C"].loc[listed["sample_id"]]
+    np.testing.assert_allclose(listed["score"], expected)
+    called = listed["score"] >= found.score.threshold.value
+    assert (listed["called"].eq("fracture") == called).all()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from helpers.evaluation.metrics import CLASS_METRICS, COUNT_METRICS, METRIC_TITLES, ratio, weighted_auroc
+from helpers.evaluation.metrics import CLASS_METRICS, COUNT_METRICS, METRIC_TITLES, metric_title, ratio, weighted_auroc
 
 
 @st.composite
@@ -164,4 +164,7 @@ def test_ratio_is_nan_only_at_zero_denominators():
 
 
 def test_every_metric_has_a_title():
-    assert set(METRIC_TITLES) == {*COUNT_METRICS, *CLASS_METRICS, "auroc", "macro_auroc"}
+    of_scores = {"mean_of_seeds", "brier", "expected_calibration_error", "mean_score_minus_share"}
+    assert set(METRIC_TITLES) == {*COUNT_METRICS, *CLASS_METRICS, "auroc", "macro_auroc", *of_scores}
+    assert metric_title("auroc") == "AUROC"
+    assert metric_title("seed_2") == "AUROC, seed 2"

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
-from helpers.training.augmentation import InputTransform
+from helpers.training.augmentation import InputTransform, blurred
 
 
 def still(params):
@@ -101,3 +102,66 @@ def test_three_planes_are_three_channels_and_one_plane_is_repeated(params):
     assert moved.shape == alone.shape == (1, 3, 32, 32)
     assert moved[0, 0].mean() < moved[0, 1].mean() < moved[0, 2].mean()
     np.testing.assert_allclose(alone[0, 0], alone[0, 2])
+
+
+def image_transform(params, *, is_hu=True, **changes):
+    chosen = still(params).model_copy(update={"intensity": "image", **changes})
+    return InputTransform(chosen, 0.5, is_hu, (0.0,) * 3, (1.0,) * 3)
+
+
+def test_a_crop_looks_the_same_in_hu_and_as_a_screenshot_of_any_window(params):
+    hu = np.random.default_rng(0).normal(100, 150, (2, 40, 40)).round().astype(np.int16)
+    inside = image_transform(params, window_center=0.0, window_width=4000.0).plain(hu)
+    for low, width in ((-700, 2000), (-500, 1800)):
+        screenshot = ((hu - low) / width * 255).round().clip(0, 255).astype(np.uint8)
+        torch.testing.assert_close(image_transform(params, is_hu=False).plain(screenshot), inside, atol=0.02, rtol=0)
+
+
+def test_stretched_crops_reach_both_ends_and_a_flat_one_stays(params):
+    transform = image_transform(params, is_hu=False)
+    noisy = np.random.default_rng(0).integers(90, 140, (1, 32, 32)).astype(np.uint8)
+    image = transform.plain(noisy)
+    assert (image.min(), image.max()) == (0, 1)
+    flat = transform.plain(np.full((1, 32, 32), 51, np.uint8))
+    torch.testing.assert_close(flat, torch.full((1, 3, 32, 32), 0.2))
+    moved = transform.augmented(noisy, generator=torch.Generator())
+    torch.testing.assert_close(moved, image, atol=1e-4, rtol=0)
+
+
+def test_blur_is_the_gaussian_of_its_sigma():
+    images = np.random.default_rng(0).normal(0, 1, (3, 2, 41, 41)).astype(np.float32)
+    found = blurred(torch.from_numpy(images), sigma_px=torch.tensor([0.0, 1.0, 2.0])).numpy()
+    np.testing.assert_allclose(found[0], images[0], atol=1e-6)
+    for image, sigma in ((1, 1.0), (2, 2.0)):
+        for channel in (0, 1):
+            expected = gaussian_filter(images[image, channel], sigma, mode="nearest", radius=6)
+            np.testing.assert_allclose(found[image, channel], expected, atol=1e-4)
+
+
+def test_gamma_keeps_black_white_and_order_and_stays_in_its_range(params):
+    transform = InputTransform(still(params).model_copy(update={"gamma": 1.0}), 0.5, False, (0.0,) * 3, (1.0,) * 3)
+    pixels = np.linspace(0, 255, 32 * 32).reshape(1, 32, 32).astype(np.uint8).repeat(100, axis=0)
+    images = transform.augmented(pixels, generator=torch.Generator().manual_seed(0))[:, 0].flatten(1)
+    assert images[:, 0].max() == 0
+    assert images[:, -1].min() == 1
+    assert (images.diff(dim=1) >= -1e-4).all()
+    middle = torch.log(torch.tensor(pixels[0].ravel()[512] / 255.0))
+    powers = images[:, 512].log() / middle
+    assert 0.49 < powers.min() < 0.6 < 1.6 < powers.max() < 2.02
+
+
+def test_views_begin_with_the_plain_crop_and_move_by_half_of_the_training_changes(params):
+    chosen = still(params).model_copy(update={"views": 15, "shift_mm": 4.0, "scale_percent": 20.0})
+    transform = InputTransform(chosen, 0.5, True, (0.0,) * 3, (1.0,) * 3)
+    pixels = np.full((1, 48, 48), -1000, dtype=np.int16)
+    pixels[:, 20:28, 20:28] = 1000
+    views = [view[0, 0] for view in transform.views(pixels)]
+    assert len(views) == 15
+    torch.testing.assert_close(views[0], transform.plain(pixels)[0, 0])
+    grid = torch.arange(32.0)
+    centres = [((v.sum(1) * grid).sum() / v.sum() - 15.5, (v.sum(0) * grid).sum() / v.sum() - 15.5) for v in views]
+    # the field moves by 2 mm, 4 pixels, so that the bright square moves the other way
+    expected = [(0, 0), (4, 0), (-4, 0), (0, 4), (0, -4)]
+    np.testing.assert_allclose(centres[:5], expected, atol=0.05)
+    sides = [float(view.sum().sqrt()) for view in views[::5]]
+    np.testing.assert_allclose(sides, [8, 8 / 0.9, 8 / 1.1], rtol=0.03)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers.study import schemas
-from helpers.training import cross_validate, load_initialisation, load_network
+from helpers.training import TrainingDataError, cross_validate, load_initialisation, load_network
 from helpers.training.crossvalidation import choose_device
 
 
@@ -87,3 +87,8 @@ def test_asking_for_a_gpu_that_is_absent_says_so(monkeypatch):
     assert choose_device("auto").type == "cpu"
     with pytest.raises(ValueError, match="training.device"):
         choose_device("cuda")
+
+
+def test_heights_that_nobody_measured_cannot_be_learned(train, brief):
+    with pytest.raises(TrainingDataError, match="anterior_ratio, middle_ratio, posterior_ratio"):
+        train(brief.model_copy(update={"auxiliary": "heights"}))

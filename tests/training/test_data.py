@@ -41,8 +41,20 @@ def test_batches_hold_every_row_once_but_a_lone_last_one(samples, transform, n, 
     batches = list(
         training_batches(samples, rows, transform=transform, batch_size=8, generator=torch.Generator().manual_seed(0))
     )
-    assert [len(targets) for _, targets in batches] == sizes
+    assert [len(batch.targets) for batch in batches] == sizes
     assert n_batches(n, batch_size=8) == len(sizes)
-    seen = torch.cat([targets for _, targets in batches]).bincount()
+    seen = torch.cat([batch.targets for batch in batches]).bincount()
     if sum(sizes) == n:
         assert seen.tolist() == np.bincount(samples.targets()[rows]).tolist()
+
+
+def test_heights_follow_the_samples_and_are_missing_where_nobody_measured(samples):
+    index = pd.DataFrame({"row": range(36), "sample_id": samples.table["sample_id"]})
+    assert np.isnan(samples.heights()).all()
+    cohort = samples.table.assign(anterior_ratio="0.7", posterior_ratio=[None] + [1.0] * 35)
+    cohort = cohort.sample(frac=1, random_state=0)
+    measured = Samples.align(samples.images, image_index=index, cohort=cohort, classes=samples.classes).heights()
+    assert (measured.dtype, measured.shape) == (np.float32, (36, 3))
+    np.testing.assert_allclose(measured[:, 0], 0.7)
+    assert np.isnan(measured[:, 1]).all()
+    assert np.isnan(measured[:, 2]).tolist() == [True] + [False] * 35

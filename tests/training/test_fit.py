@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from helpers.training.data import Samples
-from helpers.training.fit import DivergenceError, Fit, Task, class_weights, parameter_groups, schedule
+from helpers.training.fit import DivergenceError, Fit, Task, parameter_groups, schedule
 from helpers.training.model import build_model
 from helpers.training.weights import load_initialisation
 
@@ -57,8 +57,9 @@ def test_same_seed_gives_equal_logits(samples, transform, params, tmp_path):
 
 
 @pytest.mark.parametrize("stop_at", ["epoch 2/3, batch 1/3", "epoch 3/3, batch 2/3"])
-def test_resumed_equals_uninterrupted(samples, transform, params, tmp_path, stop_at):
-    params = params.model_copy(update={"epochs": 3, "frozen_stages": 2})
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_resumed_equals_uninterrupted(samples, transform, params, tmp_path, stop_at, ema_decay):
+    params = params.model_copy(update={"epochs": 3, "frozen_stages": 2, "ema_decay": ema_decay})
     whole = make_fit(samples, transform, params)
     history = run(whole, tmp_path)
 
@@ -109,23 +110,21 @@ def test_best_epoch_is_kept_and_patience_stops(samples, transform, params, tmp_p
     params = params.model_copy(update={"epochs": 5, "patience": 2})
     fit = make_fit(samples, transform, params)
     states = []
-    real = fit.predict
+    real_predict, real_step, class_loss = fit._predict, fit.step, fit.loss.cross_entropy
+    training_forward = class_loss.forward
 
-    def scripted(rows):
-        states.append(fit.network.fc[1].weight.detach().clone())
+    def scripted(network, rows):
+        states.append(network.fc[1].weight.detach().clone())
         value = next(losses)
-        monkeypatch.setattr(fit, "loss", lambda logits, targets: torch.tensor(value))
-        return real(rows)
-
-    training_loss = fit.loss
-    real_step = fit._step
+        monkeypatch.setattr(class_loss, "forward", lambda logits, targets: torch.tensor(value))
+        return real_predict(network, rows)
 
     def step(*args, **kwargs):
-        fit.loss = training_loss
+        class_loss.forward = training_forward
         return real_step(*args, **kwargs)
 
-    monkeypatch.setattr(fit, "predict", scripted)
-    monkeypatch.setattr(fit, "_step", step)
+    monkeypatch.setattr(fit, "_predict", scripted)
+    monkeypatch.setattr(fit, "step", step)
     history = run(fit, tmp_path)
     assert [record.is_best for record in history] == [True, True, False, False]
     assert torch.equal(fit.network.fc[1].weight, states[1])
@@ -146,13 +145,6 @@ def test_schedule_warms_up_then_falls_to_zero():
     assert values[-1] < 0.001
 
 
-def test_class_weights_balance_the_loss():
-    targets = np.array([0, 0, 0, 1])
-    weights = class_weights(targets, n_classes=2).numpy()
-    assert weights[targets].sum() == pytest.approx(4)
-    assert weights[targets][targets == 0].sum() == pytest.approx(weights[targets][targets == 1].sum())
-
-
 def test_norms_and_biases_are_not_decayed(params, samples, transform):
     network = make_fit(samples, transform, params).network
     groups = parameter_groups(network, params)
@@ -164,3 +156,37 @@ def test_norms_and_biases_are_not_decayed(params, samples, transform):
         params.learning_rate,
         params.learning_rate * params.backbone_rate_factor,
     }
+
+
+def test_the_average_is_judged_and_kept_instead_of_the_last_step(samples, transform, params, tmp_path):
+    params = params.model_copy(update={"epochs": 1, "ema_decay": 0.5})
+    fit = make_fit(samples, transform, params)
+    run(fit, tmp_path)
+    kept, mean = fit.network.state_dict(), fit.average.network.state_dict()
+    assert all(torch.equal(kept[name], mean[name]) for name in kept)
+    plain = make_fit(samples, transform, params.model_copy(update={"ema_decay": 0.0}))
+    run(plain, tmp_path)
+    assert not torch.equal(plain.network.fc[1].weight, fit.network.fc[1].weight)
+
+
+def test_heights_are_learned_beside_the_classes_where_they_are_known(samples, transform, params, tmp_path):
+    """Only the layer of a height that somebody measured moves; predictions hold classes alone."""
+    measured = Samples(samples.images, samples.table.assign(anterior_ratio=0.7), samples.classes)
+    fit = make_fit(measured, transform, params.model_copy(update={"auxiliary": "heights", "epochs": 1}))
+    before = fit.network.fc[4].heights.bias.detach().clone()
+    run(fit, tmp_path)
+    change = (fit.network.fc[4].heights.bias.detach() - before).tolist()
+    assert change[0] < 0  # towards a height below the normal one
+    assert change[1:] == [0, 0]
+    assert fit.predict(np.arange(24)).shape == (24, 3)
+
+
+def test_logits_are_averaged_over_views(samples, transform, params, tmp_path):
+    fit = make_fit(samples, transform, params.model_copy(update={"precision": "fp32"}))
+    fit.transform = type(transform)(
+        params.model_copy(update={"views": 6, "precision": "fp32"}), 0.5, True, *[(0.0,) * 3, (1.0,) * 3]
+    )
+    network = fit.network.eval()
+    with torch.inference_mode():
+        expected = torch.stack([network(view) for view in fit.transform.views(samples.images[:4])]).mean(0)
+    torch.testing.assert_close(fit.predict(np.arange(4)), expected, rtol=1e-4, atol=1e-5)

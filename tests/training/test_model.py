@@ -3,7 +3,14 @@ import pytest
 import torch
 from torchvision.models import get_model
 
-from helpers.training.model import AverageMaxPool, build_model, frozen_modules, parameter_table, set_training
+from helpers.training.model import (
+    AverageMaxPool,
+    ClassesAndHeights,
+    build_model,
+    frozen_modules,
+    parameter_table,
+    set_training,
+)
 from helpers.training.weights import Initialisation, load_initialisation
 
 
@@ -52,3 +59,25 @@ def test_table_counts_every_parameter_once(params, start):
     assert table["parameters"].sum() == sum(p.numel() for p in network.parameters())
     assert table["trainable"].sum() == sum(p.numel() for p in network.parameters() if p.requires_grad)
     assert table.loc["layer1", "trainable"] == 0 < table.loc["layer2", "trainable"]
+
+
+def test_heights_come_with_the_logits_in_training_mode_only():
+    head = ClassesAndHeights(5, n_classes=2)
+    features = torch.randn(3, 5)
+    both = head(features)
+    assert both.shape == (3, 5)
+    assert torch.equal(head.eval()(features), both[:, :2])
+
+
+def test_a_head_for_heights_changes_no_other_weight(params, start):
+    networks = []
+    for auxiliary in ("none", "heights"):
+        torch.manual_seed(0)
+        chosen = params.model_copy(update={"auxiliary": auxiliary})
+        networks.append(build_model(chosen, n_classes=3, initialisation=start).state_dict())
+    plain, both = networks
+    assert set(both) - set(plain) == {
+        f"fc.4.{part}.{kind}" for part in ("classes", "heights") for kind in ("weight", "bias")
+    }
+    assert torch.equal(plain["fc.4.weight"], both["fc.4.classes.weight"])
+    assert all(torch.equal(plain[name], both[name]) for name in set(plain) & set(both))

@@ -7,8 +7,9 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import get_model
 
+from helpers.study.params import TrainingParams
 from helpers.training import weights as module
-from helpers.training.weights import WeightsError, deflate, load_initialisation
+from helpers.training.weights import Initialisation, WeightsError, check_input, deflate, load_initialisation
 
 needs_ct = pytest.mark.skipif(importlib.util.find_spec(module.CT_SHARDS[0]) is None, reason="the extra [ct] is absent")
 
@@ -109,5 +110,28 @@ def test_broken_file_is_refused_by_name(tmp_path, content, suffix):
 
 
 def test_missing_file_lists_the_choices():
-    with pytest.raises(WeightsError, match="neither ct, imagenet, none nor a file"):
+    with pytest.raises(WeightsError, match="neither ct, imagenet, phantom, none nor a file"):
         load_initialisation("no/such/file.pth", backbone="resnet18")
+
+
+def test_absent_phantom_weights_name_the_two_commands_that_make_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "phantom_weights", lambda backbone: tmp_path / f"phantom_{backbone}.safetensors")
+    with pytest.raises(WeightsError, match=r"study run .*backbone=resnet18.*study register-weights"):
+        load_initialisation("phantom", backbone="resnet18")
+
+
+def test_weights_made_for_other_input_are_refused_parameter_by_parameter():
+    start = Initialisation("phantom", "", "", window=(300.0, 1000.0), intensity="image", spacing_mm=0.5)
+    here = TrainingParams(intensity="image", window_center=300.0, window_width=1000.0)
+    check_input(start, here, spacing_mm=0.5)
+    other = here.model_copy(update={"intensity": "window", "window_width": 2000.0})
+    with pytest.raises(
+        WeightsError, match="intensity is window, then image; training.window_width is 2000.0, then 1000"
+    ):
+        check_input(start, other, spacing_mm=0.5)
+    with pytest.raises(WeightsError, match="spacing_mm is 0.714, then 0.5"):
+        check_input(start, here, spacing_mm=0.714)
+
+
+def test_weights_that_know_no_input_fit_any():
+    check_input(Initialisation("ct", "", "", window=(0.0, 2000.0)), TrainingParams(window_center=40.0), spacing_mm=3.0)

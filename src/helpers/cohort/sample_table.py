@@ -7,7 +7,7 @@ import pandas as pd
 
 from helpers.cohort.files.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS
 from helpers.cohort.identity import Pseudonyms
-from helpers.cohort.labels.entries import BOX_COLUMNS
+from helpers.cohort.labels.entries import BOX_COLUMNS, HEIGHT_COLUMNS
 from helpers.cohort.samples import CENTER_COLUMNS, Sample
 
 # Absolute dates point to a person; the order of studies, which a temporal split needs, does not.
@@ -29,7 +29,7 @@ TEXT_COLUMNS = (
 )
 # With fewer patients a header name that two of them share is half of the cohort, and no sign of anonymisation.
 MIN_PATIENTS_FOR_CONSTANT = 4
-NUMBER_COLUMNS = (*NUMBER_KEYWORDS, "rescale_intercept", *BOX_COLUMNS, *CENTER_COLUMNS)
+NUMBER_COLUMNS = (*NUMBER_KEYWORDS, "rescale_intercept", *BOX_COLUMNS, *CENTER_COLUMNS, *HEIGHT_COLUMNS)
 
 
 def sample_table(samples: Sequence[Sample], pseudonyms: Pseudonyms) -> pd.DataFrame:

@@ -6,7 +6,7 @@
 from helpers.evaluation.checks import all_metrics, consistency_checks, require_passed
 from helpers.evaluation.curves import reliability_bins, roc_points
 from helpers.evaluation.estimates import Metric
-from helpers.evaluation.external import ExternalEvaluation, evaluate_external
+from helpers.evaluation.external import ExternalEvaluation, evaluate_external, external_samples
 from helpers.evaluation.predictions import PredictionsError, fold_predictions, out_of_fold, training_predictions
 from helpers.evaluation.summary import Evaluation, EvaluationError, evaluate, headline
 from helpers.evaluation.tables import external_table, readable
@@ -21,6 +21,7 @@ __all__ = [
     "consistency_checks",
     "evaluate",
     "evaluate_external",
+    "external_samples",
     "external_table",
     "fold_predictions",
     "headline",

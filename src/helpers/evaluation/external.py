@@ -1,13 +1,14 @@
 """External validation: how all networks of the run together read a cohort that none of them was trained on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
+from helpers.evaluation.fracture_score import FractureScore, assess_scores, score_cohort, youden_threshold
 from helpers.evaluation.predictions import logit_column
 from helpers.evaluation.summary import Evaluation, evaluate
 from helpers.study.params import ANY_FRACTURE, EvaluationParams
@@ -27,6 +28,8 @@ class ExternalEvaluation:
         All classes of the study, or None where the cohort knows fractures of unknown kind, or a single class.
     fracture
         Any fracture against normal, by the probability of normal; None without a normal class.
+    score
+        What 1 - P(normal) is worth as a number; None where `fracture` is.
     """
 
     name: str
@@ -34,6 +37,7 @@ class ExternalEvaluation:
     n_patients: int
     by_class: Evaluation | None
     fracture: Evaluation | None
+    score: FractureScore | None = None
 
     def to_json_dict(self) -> dict[str, Any]:
         """Content of metrics.json under ``external`` and the cohort's name."""
@@ -43,12 +47,15 @@ class ExternalEvaluation:
             "samples_by_label": dict(self.counts),
             "by_class": None if self.by_class is None else _chosen(self.by_class),
             "fracture_vs_normal": None if self.fracture is None else _chosen(self.fracture)["per_class"][ANY_FRACTURE],
+            "fracture_score": None if self.score is None else self.score.to_json_dict(),
         }
 
 
 def evaluate_external(
     predictions: pd.DataFrame,
     *,
+    development: pd.DataFrame,
+    samples: pd.DataFrame,
     class_names: Mapping[str, str],
     normal_class: str | None,
     params: EvaluationParams,
@@ -59,6 +66,10 @@ def evaluate_external(
     ----------
     predictions
         `external_predictions.parquet`: cohort, sample_id, PatientID, fold, seed, y_true, ``logit_<class>``.
+    development
+        `predictions.parquet` of the study's own cohort, whose validation rows give the threshold.
+    samples
+        `external.parquet`: cohort, sample_id and where known grade.
     class_names, normal_class
         Of the study.
     params
@@ -68,10 +79,47 @@ def evaluate_external(
     -------
     By cohort name, in the order of the table.
     """
-    return {
-        name: _evaluate_one(rows, name=name, class_names=class_names, normal_class=normal_class, params=params)
-        for name, rows in predictions.groupby("cohort", sort=False)
-    }
+    threshold = None if normal_class is None else youden_threshold(development, normal_class=normal_class)
+    known = samples.reindex(columns=["cohort", "sample_id", "grade"])
+    found = {}
+    for name, rows in predictions.groupby("cohort", sort=False):
+        one = _evaluate_one(rows, name=name, class_names=class_names, normal_class=normal_class, params=params)
+        if one.fracture is not None:
+            grades = known[known["cohort"] == name].set_index("sample_id")["grade"]
+            scored = score_cohort(rows, normal_class=normal_class, grades=grades, params=params)
+            one = replace(one, score=assess_scores(scored, threshold))
+        found[name] = one
+    return found
+
+
+def external_samples(found: ExternalEvaluation, *, samples: pd.DataFrame) -> pd.DataFrame:
+    """Every sample of a cohort with its score, sorted by patient and level.
+
+    Parameters
+    ----------
+    found
+        With a score.
+    samples
+        `external.parquet`.
+
+    Returns
+    -------
+    sample_id, patient, level, label, grade, score (mean of seeds), and `called` at the threshold carried over.
+    """
+    own = samples[samples["cohort"] == found.name][["sample_id", "level", "label"]]
+    table = found.score.cohort.table.merge(own, on="sample_id", validate="one_to_one")
+    threshold = found.score.threshold
+    cut = 0.5 if threshold is None else threshold.value
+    table = table.assign(called=np.where(table["score"] >= cut, ANY_FRACTURE, "normal"), patient=table["PatientID"])
+    place = table["level"].map(natural_order)
+    table = table.assign(place=place).sort_values(["patient", "place", "sample_id"], ignore_index=True)
+    return table[["sample_id", "patient", "level", "label", "grade", "score", "called"]]
+
+
+def natural_order(level: str) -> tuple[int, int]:
+    """Sort key of a vertebral level from the head down: T2 before T12 before L1."""
+    region, number = str(level)[:1], str(level)[1:]
+    return "CTLS".find(region.upper()), int(number) if number.isdigit() else 0
 
 
 def _evaluate_one(

@@ -203,5 +203,12 @@ AUROC_UNDEFINED = "a class is absent from the reference, or the only one in it"
 
 METRIC_TITLES: Mapping[str, str] = MappingProxyType(
     {definition.name: definition.title for definition in (*COUNT_METRICS.values(), *CLASS_METRICS.values())}
-    | {"auroc": "AUROC", "macro_auroc": "Macro AUROC"}
+    | {"auroc": "AUROC", "macro_auroc": "Macro AUROC", "mean_of_seeds": "AUROC, mean of seeds"}
+    | {"brier": "Brier score", "expected_calibration_error": "Expected calibration error"}
+    | {"mean_score_minus_share": "Mean score minus share of fractures"}
 )
+
+
+def metric_title(name: str) -> str:
+    """Words for a metric's name; ``seed_3`` is the AUROC of the networks of seed 3."""
+    return METRIC_TITLES.get(name) or f"AUROC, {name.replace('_', ' ')}"

@@ -8,7 +8,7 @@ import pandas as pd
 from helpers.evaluation.bootstrap import PERCENTILE
 from helpers.evaluation.estimates import Metric
 from helpers.evaluation.intervals import CLOPPER_PEARSON, WILSON
-from helpers.evaluation.metrics import METRIC_TITLES
+from helpers.evaluation.metrics import metric_title
 from helpers.evaluation.paper import (
     PAPER_CITATION,
     PAPER_CLASS_COUNTS,
@@ -130,12 +130,13 @@ METRIC_DTYPES = {
 
 
 def external_table(external: Mapping[str, "ExternalEvaluation"]) -> pd.DataFrame:
-    """One row per external cohort and metric: first fracture or normal, then all classes where they are known."""
+    """One row per external cohort and metric: fracture or normal, all classes where known, then the fracture score."""
     rows = []
     for name, found in external.items():
         fracture = {} if found.fracture is None else found.fracture.per_class[ANY_FRACTURE]
         overall = {} if found.by_class is None else found.by_class.overall
-        for question, metrics in (("fracture or normal", fracture), ("all classes", overall)):
+        by_score = {} if found.score is None else found.score.groups()
+        for question, metrics in {"fracture or normal": fracture, "all classes": overall, **by_score}.items():
             rows += [{"cohort": name, "question": question, **row} for row in _metric_rows(metrics)]
     return _frame(rows, leading=dict.fromkeys(("cohort", "question", "metric", "title"), "string"))
 
@@ -165,7 +166,7 @@ def _fold_table(evaluation: "Evaluation") -> pd.DataFrame:
 
 
 def _metric_rows(metrics: Mapping[str, Metric]) -> list[dict]:
-    return [{"metric": name, "title": METRIC_TITLES[name], **value.to_json_dict()} for name, value in metrics.items()]
+    return [{"metric": name, "title": metric_title(name), **value.to_json_dict()} for name, value in metrics.items()]
 
 
 def _confusion_table(evaluation: "Evaluation") -> pd.DataFrame:

@@ -1,18 +1,36 @@
-"""Simulated mid-sagittal thoracolumbar CT of three classes, written as genuine DICOM: A compression, B burst, C normal.
+"""Simulated thoracolumbar CT of three classes, written as genuine DICOM: A compression, B burst, C normal.
 
-Every image is simulated: it shows no person and proves nothing about one. Read `simulate_cohort` first.
+The anatomy is described in space and drawn on any plane. Every image is simulated: it shows no person and proves
+nothing about one. Read `simulate_cohort` first.
 """
 
-from helpers.phantom.patient import ImageRequest, Patient, RenderedImage, plan_images, render_image, sample_patient
-from helpers.phantom.simulation import PhantomSpec, plan_cohort, simulate_cohort
+from helpers.phantom.acquisition import Correlation
+from helpers.phantom.canvas import ORIENTATIONS, Plane
+from helpers.phantom.patient import (
+    ImageRequest,
+    Patient,
+    RenderedImage,
+    draw_plane,
+    plan_images,
+    render_image,
+    sample_patient,
+)
+from helpers.phantom.segmentation import read_masks_png
+from helpers.phantom.simulation import CLASS_KEYS, PhantomSpec, plan_cohort, simulate_cohort
 
 __all__ = [
+    "CLASS_KEYS",
+    "ORIENTATIONS",
+    "Correlation",
     "ImageRequest",
     "Patient",
     "PhantomSpec",
+    "Plane",
     "RenderedImage",
+    "draw_plane",
     "plan_cohort",
     "plan_images",
+    "read_masks_png",
     "render_image",
     "sample_patient",
     "simulate_cohort",

@@ -1,4 +1,4 @@
-"""Vertebral bodies: what is normal at each level, and the outline of one body in its own frame.
+"""Vertebral bodies before anything happens to them: what is normal at each level, and how one body is drawn.
 
 Ranges are modelling choices for plausible adults (the table of issue 4: bodies 29-39 mm deep and 23-31 mm high,
 2 % higher per level, end plates 0-3 mm hollow, wedging within 6 % of the level's mean, wall waist 0.5-3 mm). They are
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.phantom.geometry import Range, capsule_depth, draw
+from helpers.phantom.geometry import Range, draw
 
 GRID_STEP_MM = 0.05
+#: Where a body's outline is tabulated: antero-posterior and cranio-caudal positions in its frame.
 U_GRID_MM = np.arange(-32.0, 32.0, GRID_STEP_MM, dtype=np.float32)
 V_GRID_MM = np.arange(-26.0, 26.0, GRID_STEP_MM, dtype=np.float32)
 #: Where heights are read, as a fraction of half the body's depth: near the anterior rim, the middle, the posterior rim.
@@ -20,37 +21,39 @@ HEIGHT_SITES = np.array([-0.9, 0.0, 0.9])
 
 @dataclass(frozen=True)
 class LevelNorm:
-    """What is typical of one level: shape of the body, the disc below it, and its spinous process.
+    """What is typical of one level: shape of the body, the disc below it and the canal behind it.
 
     ``anterior_ratio`` is anterior over posterior height; ``disc_angle_deg`` is the turn across the disc below
-    (negative is lordotic); ``weight`` is how often the level is imaged.
+    (negative is lordotic); ``canal`` is its depth and width relative to the patient's own measures; ``weight`` is how
+    often the level is imaged.
     """
 
     anterior_ratio: float
     disc_mm: float
     disc_angle_deg: float
-    process_mm: tuple[float, float]
-    process_slope_deg: float
+    canal: tuple[float, float]
     weight: float = 0.0
 
 
 LEVEL_NORMS: dict[str, LevelNorm] = {
-    "T8": LevelNorm(0.95, 5.0, 1.5, (26, 9), 50),
-    "T9": LevelNorm(0.95, 5.0, 1.5, (26, 9), 48),
-    "T10": LevelNorm(0.95, 5.5, 1.5, (26, 10), 42),
-    "T11": LevelNorm(0.94, 6.0, 1.0, (24, 11), 32, 0.11),
-    "T12": LevelNorm(0.94, 7.0, -1.0, (24, 14), 22, 0.21),
-    "L1": LevelNorm(0.95, 8.5, -4.0, (27, 17), 14, 0.28),
-    "L2": LevelNorm(0.98, 9.5, -5.0, (29, 19), 10, 0.16),
-    "L3": LevelNorm(1.00, 10.5, -7.0, (30, 20), 8, 0.11),
-    "L4": LevelNorm(1.03, 11.5, -9.0, (28, 18), 8, 0.08),
-    "L5": LevelNorm(1.10, 10.0, -12.0, (21, 13), 12, 0.05),
-    "S1": LevelNorm(1.18, 2.0, 3.0, (13, 11), 25),
-    "S2": LevelNorm(1.12, 1.5, 9.0, (9, 9), 25),
-    "S3": LevelNorm(1.05, 1.0, 12.0, (8, 8), 25),
+    "T8": LevelNorm(0.95, 5.0, 1.5, (0.95, 0.80)),
+    "T9": LevelNorm(0.95, 5.0, 1.5, (0.95, 0.80)),
+    "T10": LevelNorm(0.95, 5.5, 1.5, (0.95, 0.82)),
+    "T11": LevelNorm(0.92, 6.0, 1.0, (0.97, 0.86), 0.11),
+    "T12": LevelNorm(0.91, 7.0, -1.0, (1.00, 0.95), 0.21),
+    "L1": LevelNorm(0.91, 8.5, -4.0, (1.00, 0.97), 0.28),
+    "L2": LevelNorm(0.94, 9.5, -5.0, (0.96, 0.98), 0.16),
+    "L3": LevelNorm(0.98, 10.5, -7.0, (0.93, 1.00), 0.11),
+    "L4": LevelNorm(1.03, 11.5, -9.0, (0.97, 1.04), 0.08),
+    "L5": LevelNorm(1.14, 10.0, -12.0, (1.03, 1.15), 0.05),
+    "S1": LevelNorm(1.18, 2.0, 3.0, (1.00, 1.20)),
+    "S2": LevelNorm(1.12, 1.5, 9.0, (0.80, 1.10)),
+    "S3": LevelNorm(1.05, 1.0, 12.0, (0.70, 1.00)),
 }
 LEVELS = tuple(LEVEL_NORMS)
-TARGET_LEVELS = tuple(level for level, norm in LEVEL_NORMS.items() if norm.weight > 0)
+#: How often each level is imaged: fractures gather about the thoracolumbar junction.
+LEVEL_WEIGHTS = {level: norm.weight for level, norm in LEVEL_NORMS.items() if norm.weight > 0}
+TARGET_LEVELS = tuple(LEVEL_WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,12 @@ class AnatomyRanges:
     height_mm: Range = (25.0, 29.5)
     depth_growth: float = 0.015
     height_growth: float = 0.02
-    wedging: Range = (-0.06, 0.06)
+    wedging: Range = (-0.08, 0.08)
     cavity_mm: Range = (0.0, 3.0)
     waist_mm: Range = (0.5, 3.0)
     corner_mm: Range = (0.8, 2.2)
+    width_ratio: Range = (1.2, 1.42)
+    flatness: Range = (0.06, 0.20)
     ripple_mm: Range = (0.03, 0.12)
 
 
@@ -75,7 +80,8 @@ ANATOMY = AnatomyRanges()
 class BodyPlan:
     """Parameters of one intact body; heights and lengths in mm.
 
-    ``ripple`` holds three (amplitude, waves, phase) triples of small end-plate unevenness.
+    ``ripple`` holds three (amplitude, waves, phase) triples of small end-plate unevenness. ``flatness`` is how far,
+    in half depths, the posterior wall stands out beside the midline over an ellipse: 0.13 makes it about flat.
     """
 
     level: str
@@ -87,11 +93,18 @@ class BodyPlan:
     waists_mm: tuple[float, float]
     corner_mm: float
     ripple: tuple[tuple[float, float, float], ...]
+    width_mm: float = 46.0
+    flatness: float = 0.13
 
     @property
     def half_depth_mm(self) -> float:
         """Half the antero-posterior depth."""
         return self.depth_mm / 2
+
+    @property
+    def half_width_mm(self) -> float:
+        """Half the width."""
+        return self.width_mm / 2
 
     @property
     def reference_heights_mm(self) -> np.ndarray:
@@ -110,13 +123,29 @@ def bowl(s: np.ndarray, *, centre: float = 0.0) -> np.ndarray:
     return np.clip(1 - ((s - centre) / reach) ** 2, 0, None) ** 1.15
 
 
-def endplates(plan: BodyPlan, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Height ``v`` (mm) of the intact upper and lower end plate at relative positions ``s``."""
+@dataclass(frozen=True)
+class Endplate:
+    """An end plate in the midline: ``v`` (mm) of its rim line and what it is hollowed out by, over one set of places.
+
+    `hollow` is signed like ``v``: positive lowers an upper plate, negative raises a lower one.
+    """
+
+    rim: np.ndarray
+    hollow: np.ndarray
+
+    @property
+    def midline(self) -> np.ndarray:
+        """``v`` of the plate in the midline, mm."""
+        return self.rim + self.hollow
+
+
+def endplates(plan: BodyPlan, s: np.ndarray) -> tuple[Endplate, Endplate]:
+    """The intact upper and lower end plate at relative positions ``s`` (-1 anterior, 1 posterior)."""
     half = plan.posterior_mm * _taper(s, ratio=plan.anterior_ratio) / 2
     uneven = [sum(a * np.sin(sign * k * s + f) for a, k, f in plan.ripple) for sign in (1, -1)]
-    top = -half + plan.cavities_mm[0] * bowl(s, centre=plan.cavity_centre) + uneven[0]
-    bottom = half - plan.cavities_mm[1] * bowl(s, centre=plan.cavity_centre + 0.12) + uneven[1]
-    return top, bottom
+    upper = Endplate(-half + uneven[0], plan.cavities_mm[0] * bowl(s, centre=plan.cavity_centre))
+    lower = Endplate(half + uneven[1], -plan.cavities_mm[1] * bowl(s, centre=plan.cavity_centre + 0.12))
+    return upper, lower
 
 
 def sample_body_plan(
@@ -135,10 +164,12 @@ def sample_body_plan(
     """
     steps = LEVELS.index(level) - LEVELS.index("L3")
     steps = steps if steps <= 2 else 4 - 3 * (steps - 2)  # sacral segments shrink again below S1
-    hollow = np.clip(cavity_mm * rng.uniform(0.35, 1.1, size=2), *ANATOMY.cavity_mm)
+    # Lower plates are about twice as hollow as upper ones.
+    hollow = np.clip(cavity_mm * rng.uniform((0.15, 0.5), (0.65, 1.1)), *ANATOMY.cavity_mm)
+    depth = size_mm[0] * (1 + ANATOMY.depth_growth) ** steps * rng.uniform(0.98, 1.02)
     return BodyPlan(
         level=level,
-        depth_mm=size_mm[0] * (1 + ANATOMY.depth_growth) ** steps * rng.uniform(0.98, 1.02),
+        depth_mm=depth,
         posterior_mm=size_mm[1] * (1 + ANATOMY.height_growth) ** steps * rng.uniform(0.98, 1.02),
         anterior_ratio=LEVEL_NORMS[level].anterior_ratio * (1 + draw(rng, ANATOMY.wedging)),
         cavities_mm=(float(hollow[0]), float(hollow[1])),
@@ -146,139 +177,6 @@ def sample_body_plan(
         waists_mm=(draw(rng, ANATOMY.waist_mm), 0.6 * draw(rng, ANATOMY.waist_mm)),
         corner_mm=draw(rng, ANATOMY.corner_mm),
         ripple=tuple((draw(rng, ANATOMY.ripple_mm), k, draw(rng, (0, 6.28))) for k in (5.0, 9.0, 14.0)),
+        width_mm=depth * draw(rng, ANATOMY.width_ratio),
+        flatness=draw(rng, ANATOMY.flatness),
     )
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A slightly wavy fracture line: the side where ``depth`` is positive belongs to a piece."""
-
-    normal: tuple[float, float]
-    offset_mm: float
-    wave_mm: float = 0.0
-    phase: float = 0.0
-
-    def depth(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Signed distance from the line, mm."""
-        nu, nv = np.float32(self.normal[0]), np.float32(self.normal[1])
-        wave = self.wave_mm * np.sin(np.float32(0.9) * (u * nv - v * nu) + np.float32(self.phase))
-        return u * nu + v * nv - np.float32(self.offset_mm) + wave.astype(np.float32)
-
-    def flipped(self) -> "Cut":
-        """The same line seen from the other side."""
-        return Cut((-self.normal[0], -self.normal[1]), -self.offset_mm, self.wave_mm, -self.phase)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a body, bounded by cuts and moved as a rigid whole; without cuts it is the whole body."""
-
-    cuts: tuple[Cut, ...] = ()
-    shift_mm: tuple[float, float] = (0.0, 0.0)
-    turn_rad: float = 0.0
-    pivot_mm: tuple[float, float] = (0.0, 0.0)
-    gap_mm: float = 0.0
-
-    def material(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the material now at (u, v) was before the piece moved."""
-        if not self.cuts:
-            return u, v
-        cos, sin = np.float32(np.cos(self.turn_rad)), np.float32(np.sin(self.turn_rad))
-        (pu, pv), (su, sv) = self.pivot_mm, self.shift_mm
-        du, dv = u - np.float32(pu + su), v - np.float32(pv + sv)
-        return du * cos + dv * sin + np.float32(pu), dv * cos - du * sin + np.float32(pv)
-
-    def trim(self, depth: np.ndarray, *, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Depth within this piece, given the body's ``depth`` at material coordinates (u, v)."""
-        for cut in self.cuts:
-            depth = np.minimum(depth, cut.depth(u, v) - np.float32(self.gap_mm / 2))
-        return depth
-
-
-@dataclass(frozen=True)
-class Spur:
-    """An osteophyte: a tapering stroke from inside a corner to its tip, (u, v) in mm."""
-
-    ends: tuple[tuple[float, float], tuple[float, float]]
-    radii_mm: Range
-
-
-@dataclass(frozen=True)
-class Heights:
-    """Anterior, middle and posterior height of a body in mm, and the smallest relative to the level's normal."""
-
-    anterior_mm: float
-    middle_mm: float
-    posterior_mm: float
-    ratio: float
-
-
-@dataclass(frozen=True)
-class BodyShape:
-    """Outline of one body as tables of its four sides, plus pieces and osteophytes.
-
-    ``top`` and ``bottom`` give ``v`` over `U_GRID_MM`, ``anterior`` and ``posterior`` give ``u`` over `V_GRID_MM`.
-    `heights` are read before Schmorl nodes are pressed in, because a reader disregards those.
-    """
-
-    half_depth_mm: float
-    top: np.ndarray
-    bottom: np.ndarray
-    anterior: np.ndarray
-    posterior: np.ndarray
-    corner_mm: float
-    heights: Heights
-    pieces: tuple[Piece, ...] = (Piece(),)
-    spurs: tuple[Spur, ...] = ()
-
-    def endplate_depths(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Depth below the upper and above the lower end plate, mm, positive inside."""
-        index = _grid_index(u, grid=U_GRID_MM)
-        return (v - self.top[index]) * _cosine(self.top)[index], (self.bottom[index] - v) * _cosine(self.bottom)[index]
-
-    def wall_depth(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Depth behind the nearer of anterior and posterior wall, mm, positive inside."""
-        index = _grid_index(v, grid=V_GRID_MM)
-        front = (u - self.anterior[index]) * _cosine(self.anterior)[index]
-        back = (self.posterior[index] - u) * _cosine(self.posterior)[index]
-        return np.minimum(front, back)
-
-    def depth(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Signed depth in the unbroken body without osteophytes, with rounded corners, mm."""
-        return self.join(np.minimum(*self.endplate_depths(u, v)), wall=self.wall_depth(u, v))
-
-    def join(self, plate: np.ndarray, *, wall: np.ndarray) -> np.ndarray:
-        """Combine end-plate and wall depth into the body's depth, rounding the corners."""
-        r = np.float32(self.corner_mm)
-        rounded = r - np.hypot(np.maximum(r - plate, 0), np.maximum(r - wall, 0))
-        return rounded + np.maximum(np.minimum(plate, wall) - r, 0)
-
-    def with_spurs(self, depth: np.ndarray, *, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Unite a body depth with the osteophytes."""
-        for spur in self.spurs:
-            depth = np.maximum(depth, capsule_depth(u, v, ends=spur.ends, radii=spur.radii_mm))
-        return depth
-
-    def corner(self, *, posterior: bool, lower: bool) -> np.ndarray:
-        """Corner (u, v) of the outline, shape (2,)."""
-        u = self.half_depth_mm if posterior else -self.half_depth_mm
-        return np.array([u, (self.bottom if lower else self.top)[_grid_index(np.array(u), grid=U_GRID_MM)]])
-
-    def bone_points(self, *, step_mm: float = 0.2) -> np.ndarray:
-        """Local points (n, 2) on a grid that lie in bone of the body proper, pieces where they now are."""
-        axis_u = np.arange(-30, 30, step_mm, dtype=np.float32)
-        u, v = np.meshgrid(axis_u, np.arange(-24, 24, step_mm, dtype=np.float32))
-        inside = np.zeros(u.shape, dtype=bool)
-        for piece in self.pieces:
-            mu, mv = piece.material(u, v)
-            inside |= piece.trim(self.depth(mu, mv), u=mu, v=mv) > 0
-        return np.stack([u[inside], v[inside]], axis=-1)
-
-
-def _grid_index(x: np.ndarray, *, grid: np.ndarray) -> np.ndarray:
-    return np.clip((x - grid[0]) * np.float32(1 / GRID_STEP_MM) + np.float32(0.5), 0, len(grid) - 1).astype(np.intp)
-
-
-def _cosine(table: np.ndarray) -> np.ndarray:
-    """Cosine of the slope of a side: turns a distance along an axis into a distance from the side."""
-    return (1 / np.sqrt(1 + np.gradient(table, GRID_STEP_MM) ** 2)).astype(np.float32)

@@ -1,16 +1,20 @@
-"""Plane geometry the phantom is drawn with: rigid frames, signed depths and antialiased coverage.
+"""Geometry the phantom is described with: rigid frames in space, signed depths and antialiased coverage.
 
-Every plane here is sagittal and measured in mm: ``p`` grows towards posterior (image columns), ``c`` towards caudal
-(image rows). A vertebra has its own frame with ``u`` (posterior) and ``v`` (caudal). A *depth* is a signed distance
-that is positive inside a shape, so that ``min`` intersects and ``max`` unites shapes.
+A patient is measured in mm along ``x`` (to their left), ``p`` (posterior) and ``c`` (caudal); DICOM's patient
+coordinates are (x, p, -c). A vertebra has a frame of its own with ``w`` (left), ``u`` (posterior) and ``v`` (caudal).
+A *depth* is a signed distance that is positive inside a shape, so that ``min`` intersects and ``max`` unites shapes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 Range = tuple[float, float]
+Triple = tuple[float, float, float]
+#: Three arrays that broadcast against each other: coordinates along the three axes of a frame, in mm.
+Points = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def draw(rng: np.random.Generator, bounds: Range) -> float:
@@ -20,32 +24,45 @@ def draw(rng: np.random.Generator, bounds: Range) -> float:
 
 @dataclass(frozen=True)
 class Frame:
-    """Rigid placement of a local frame in the sagittal plane.
+    """Rigid placement of a vertebra in the patient.
 
     Parameters
     ----------
-    p_mm, c_mm
-        Plane position of the local origin.
-    angle_rad
-        Turn of the local axes; positive lowers the posterior end of ``u``.
+    origin_mm
+        Patient coordinates (x, p, c) of the local origin.
+    sagittal_rad
+        Turn in the sagittal plane; positive lowers the posterior end of ``u``.
+    coronal_rad
+        Side bend: positive lowers the left end of ``w``.
+    axial_rad
+        Turn about the long axis: positive moves the left end of ``w`` to posterior.
     """
 
-    p_mm: float
-    c_mm: float
-    angle_rad: float
+    origin_mm: Triple = (0.0, 0.0, 0.0)
+    sagittal_rad: float = 0.0
+    coronal_rad: float = 0.0
+    axial_rad: float = 0.0
 
-    def to_plane(self, points: np.ndarray) -> np.ndarray:
-        """Map local points, shape (..., 2) as (u, v) in mm, to plane points (p, c) of the same shape."""
-        points = np.asarray(points, dtype=float)
-        cos, sin = np.cos(self.angle_rad), np.sin(self.angle_rad)
-        u, v = points[..., 0], points[..., 1]
-        return np.stack([self.p_mm + u * cos - v * sin, self.c_mm + u * sin + v * cos], axis=-1)
+    @cached_property
+    def axes(self) -> np.ndarray:
+        """Rotation (3, 3): its columns are the local axes w, u, v in patient coordinates."""
+        cs, ss = np.cos(self.sagittal_rad), np.sin(self.sagittal_rad)
+        cc, sc = np.cos(self.coronal_rad), np.sin(self.coronal_rad)
+        ca, sa = np.cos(self.axial_rad), np.sin(self.axial_rad)
+        sagittal = np.array([[1, 0, 0], [0, cs, -ss], [0, ss, cs]])
+        coronal = np.array([[cc, 0, -sc], [0, 1, 0], [sc, 0, cc]])
+        axial = np.array([[ca, -sa, 0], [sa, ca, 0], [0, 0, 1]])
+        return coronal @ sagittal @ axial
 
-    def to_local(self, p: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Map plane coordinates (broadcastable arrays, mm) to local ``(u, v)``."""
-        cos, sin = np.float32(np.cos(self.angle_rad)), np.float32(np.sin(self.angle_rad))
-        dp, dc = p - np.float32(self.p_mm), c - np.float32(self.c_mm)
-        return dp * cos + dc * sin, dc * cos - dp * sin
+    def to_patient(self, points: np.ndarray) -> np.ndarray:
+        """Map local points, shape (..., 3) as (w, u, v) in mm, to patient points (x, p, c) of the same shape."""
+        return np.asarray(points, dtype=float) @ self.axes.T + np.asarray(self.origin_mm)
+
+    def to_local(self, points: Points) -> Points:
+        """Map patient coordinates to local ``(w, u, v)`` of the broadcast shape, float32."""
+        away = [x - np.float32(x0) for x, x0 in zip(points, self.origin_mm, strict=True)]
+        w, u, v = (sum(a * np.float32(r) for a, r in zip(away, axis, strict=True)) for axis in self.axes.T)
+        return w, u, v
 
 
 def coverage(depth_mm: np.ndarray, *, edge_mm: float) -> np.ndarray:
@@ -79,17 +96,20 @@ def polygon_depth(u: np.ndarray, v: np.ndarray, *, vertices: np.ndarray) -> np.n
     return np.where(inside, distance, -distance)
 
 
-def capsule_depth(u: np.ndarray, v: np.ndarray, *, ends: Sequence[Sequence[float]], radii: Range) -> np.ndarray:
+def capsule_depth(points: Points, *, ends: Sequence[Sequence[float]], radii: Range) -> np.ndarray:
     """Depth in a stroke from ``ends[0]`` to ``ends[1]`` whose radius changes linearly from ``radii[0]`` to ``[1]``."""
-    (u0, v0), (u1, v1) = np.asarray(ends, dtype=np.float32)
-    eu, ev = u1 - u0, v1 - v0
-    along = np.clip(((u - u0) * eu + (v - v0) * ev) / max(eu * eu + ev * ev, np.float32(1e-12)), 0.0, 1.0)
-    radius = np.float32(radii[0]) + along * np.float32(radii[1] - radii[0])
-    return radius - np.hypot(u - u0 - along * eu, v - v0 - along * ev)
+    start, end = np.asarray(ends, dtype=np.float32)
+    way = end - start
+    away = [x - x0 for x, x0 in zip(points, start, strict=True)]
+    along = sum(a * e for a, e in zip(away, way, strict=True)) / max(float(way @ way), 1e-12)
+    along = np.clip(along, 0.0, 1.0).astype(np.float32)
+    squared = sum((a - along * e) ** 2 for a, e in zip(away, way, strict=True))
+    return np.float32(radii[0]) + along * np.float32(radii[1] - radii[0]) - np.sqrt(squared)
 
 
-def ellipse_depth(u: np.ndarray, v: np.ndarray, *, centre: Sequence[float], radii: Sequence[float]) -> np.ndarray:
-    """Approximate depth in an axis-parallel ellipse (exact at its centre and to first order at its rim)."""
-    along_u = (u - np.float32(centre[0])) / np.float32(radii[0])
-    scaled = np.hypot(along_u, (v - np.float32(centre[1])) / np.float32(radii[1]))
-    return (1.0 - scaled) * np.float32(min(radii))
+def ellipsoid_depth(points: Points, *, centre: Sequence[float], radii: Sequence[float]) -> np.ndarray:
+    """Approximate depth in an axis-parallel ellipsoid (exact at its centre and to first order at its rim)."""
+    scaled = sum(
+        ((x - np.float32(x0)) * np.float32(1 / r)) ** 2 for x, x0, r in zip(points, centre, radii, strict=True)
+    )
+    return (1.0 - np.sqrt(scaled)) * np.float32(min(radii))

@@ -1,6 +1,5 @@
-"""The simulated cohort as a folder: genuine DICOM files, a labels table, a truth table and a mark of completion."""
+"""The simulated cohort as a folder: genuine DICOM files, labels, truth (a table and masks), a mark of completion."""
 
-import csv
 import hashlib
 import json
 import logging
@@ -8,29 +7,37 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from helpers.phantom.dicom_writer import SeriesPlace, write_ct_image
+from helpers.phantom.acquisition import CORRELATION, Correlation
+from helpers.phantom.anatomy import LEVEL_WEIGHTS, TARGET_LEVELS
+from helpers.phantom.canvas import ORIENTATIONS, Orientation
+from helpers.phantom.dicom_writer import place_images, write_ct_image
 from helpers.phantom.patient import Patient, RenderedImage, plan_images, render_image, sample_patient
+from helpers.phantom.segmentation import write_masks_png, write_segmentation
+from helpers.phantom.truth import posterior_wall_broken
 
 logger = logging.getLogger(__name__)
 
 #: Raise it whenever a change alters the images: cohorts of another version are never reused.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CLASS_KEYS = ("A", "B", "C")
 MAX_IMAGES_PER_PATIENT = 4
+#: Fewer levels could not hold the images of a patient of different classes.
+MIN_LEVELS = 4
 MARK = "phantom.json"
-LABEL_COLUMNS = ("file", "PatientID", "label", "level", "x0", "y0", "x1", "y1")
+LABELS, TRUTH = "labels.csv", "truth.parquet"
 #: Below this many images starting worker processes takes longer than it saves.
 _SERIAL_IMAGES = 24
 
 Report = Callable[[int, int], None]
-Row = dict[str, str | int | float]
+Row = dict[str, str | int | float | bool]
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,14 @@ class PhantomSpec:
         Number of patients; each has 1 to 4 images.
     seed
         Non-negative seed from which everything follows.
+    orientation
+        Plane of the images: sagittal, coronal or axial.
+    levels
+        Levels that are imaged, each as often as the others; None for T11 to L5 with the junction most often.
+    segmentations
+        Whether the truth masks are also written as DICOM Segmentations (about twice the time).
+    correlation
+        How much images of one patient and one scanner look alike, and whether the scanner tells the class.
 
     Raises
     ------
@@ -55,6 +70,10 @@ class PhantomSpec:
     images: dict[str, int] = field(default_factory=lambda: {"A": 279, "B": 295, "C": 124})
     patients: int = 350
     seed: int = 2024
+    orientation: Orientation = "sagittal"
+    levels: tuple[str, ...] | None = None
+    segmentations: bool = False
+    correlation: Correlation = CORRELATION
 
     def __post_init__(self) -> None:
         for key, count in self.images.items():
@@ -63,6 +82,12 @@ class PhantomSpec:
             _require_count(f"images[{key!r}]", count, least=0)
         _require_count("patients", self.patients, least=1)
         _require_count("seed", self.seed, least=0)
+        if self.orientation not in ORIENTATIONS:
+            raise ValueError(f"orientation: {self.orientation!r} is none of {', '.join(ORIENTATIONS)}")
+        if self.levels is not None and (
+            len(set(self.levels)) < MIN_LEVELS or not set(self.levels) <= set(TARGET_LEVELS)
+        ):
+            raise ValueError(f"levels: {self.levels!r}; give at least {MIN_LEVELS} of {', '.join(TARGET_LEVELS)}")
         object.__setattr__(self, "images", {key: self.images.get(key, 0) for key in CLASS_KEYS})
         if self.total < self.patients:
             raise ValueError(f"patients: {self.patients} patients need at least as many images, got {self.total}")
@@ -91,12 +116,12 @@ def _require_count(name: str, value: int, *, least: int) -> None:
 
 @dataclass(frozen=True)
 class PatientTask:
-    """What a worker needs to simulate one patient: number, class letters of the images, seed, cohort digest."""
+    """What a worker needs to simulate one patient: number, class letters of the images, seed, the cohort's spec."""
 
     number: int
     labels: tuple[str, ...]
     seed: np.random.SeedSequence
-    cohort: str
+    spec: PhantomSpec
 
     @property
     def patient_id(self) -> str:
@@ -119,7 +144,7 @@ def plan_cohort(spec: PhantomSpec) -> list[PatientTask]:
     ends = np.cumsum(sizes)
     hands = [tuple(deck[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
     order = rng.permutation(spec.patients)
-    return [PatientTask(i + 1, hands[j], seeds[i], spec.digest) for i, j in enumerate(order)]
+    return [PatientTask(i + 1, hands[j], seeds[i], spec) for i, j in enumerate(order)]
 
 
 def _deal_labels(rng: np.random.Generator, *, images: dict[str, int]) -> list[str]:
@@ -137,8 +162,9 @@ def _deal_labels(rng: np.random.Generator, *, images: dict[str, int]) -> list[st
 def simulate_patient(task: PatientTask) -> tuple[Patient, list[RenderedImage]]:
     """Draw a task's patient and take their images; depends on the task alone."""
     rng = np.random.default_rng(task.seed)
-    fractures, requests = plan_images(rng, labels=task.labels)
-    patient = sample_patient(rng, patient_id=task.patient_id, fractures=fractures)
+    weights = LEVEL_WEIGHTS if task.spec.levels is None else dict.fromkeys(task.spec.levels, 1.0)
+    fractures, requests = plan_images(rng, labels=task.labels, orientation=task.spec.orientation, level_weights=weights)
+    patient = sample_patient(rng, patient_id=task.patient_id, fractures=fractures, correlation=task.spec.correlation)
     return patient, [render_image(patient, request=request, rng=rng) for request in requests]
 
 
@@ -156,8 +182,9 @@ def simulate_cohort(
 
     Returns
     -------
-    ``<folder>/phantom-<digest>`` with ``DICOM/<PatientID>/*.dcm``, ``labels.csv``, ``truth.csv`` and, written last,
-    ``phantom.json``. A folder without that mark is incomplete and is built anew.
+    ``<folder>/phantom-<digest>`` with ``DICOM/<PatientID>/*.dcm``, ``masks/<PatientID>/*.png`` (see
+    `helpers.phantom.segmentation`), ``labels.csv``, ``truth.parquet`` and, written last, ``phantom.json``. A folder
+    without that mark is incomplete and is built anew.
 
     Raises
     ------
@@ -200,8 +227,9 @@ def _build(spec: PhantomSpec, folder: Path, *, report: Report, workers: int) -> 
         rows.extend(patient_rows)
         report(len(rows), spec.total)
     rows.sort(key=lambda pair: pair[0]["file"])
-    _write_csv(folder / "labels.csv", rows=[label for label, _ in rows])
-    _write_csv(folder / "truth.csv", rows=[truth for _, truth in rows])
+    labels, truth = (pd.DataFrame([pair[i] for pair in rows]) for i in (0, 1))
+    labels.to_csv(folder / LABELS, index=False, lineterminator="\n")
+    truth.to_parquet(folder / TRUTH, index=False)
     mark = {"digest": spec.digest, "format_version": FORMAT_VERSION, "spec": asdict(spec), "simulated": True}
     (folder / MARK).write_text(json.dumps(mark, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -224,58 +252,64 @@ def _run_tasks(tasks: Sequence[PatientTask], *, folder: Path, workers: int) -> I
 def write_patient(task: PatientTask, folder: Path) -> list[tuple[Row, Row]]:
     """Simulate a patient, write their files below ``folder`` and return a (label, truth) row for each image."""
     patient, images = simulate_patient(task)
-    (folder / "DICOM" / patient.patient_id).mkdir(parents=True)
+    for kind in ("DICOM", "masks", *(("SEG",) if task.spec.segmentations else ())):
+        (folder / kind / patient.patient_id).mkdir(parents=True)
     rows = []
-    for number, image in enumerate(images, start=1):
-        file = f"DICOM/{patient.patient_id}/IM{number:04d}.dcm"
-        place = SeriesPlace(task.cohort, number)
-        write_ct_image(folder / file, image=image, patient=patient, place=place)
+    for number, (image, place) in enumerate(zip(images, place_images(images, cohort=task.spec.digest), strict=True), 1):
+        name = f"{patient.patient_id}/IM{number:04d}"
+        source = write_ct_image(folder / "DICOM" / f"{name}.dcm", image=image, patient=patient, place=place)
+        write_masks_png(folder / "masks" / f"{name}.png", masks=image.masks)
+        if task.spec.segmentations:
+            write_segmentation(folder / "SEG" / f"{name}.dcm", image=image, source=source)
         common: Row = {
-            "file": file,
+            "file": f"DICOM/{name}.dcm",
             "PatientID": patient.patient_id,
             "label": image.target.label,
             "level": image.request.level,
         }
+        truth = _truth(patient, image=image)
         box = dict(zip(("x0", "y0", "x1", "y1"), image.box, strict=True))
-        rows.append(({**common, **box}, {**common, **_truth(patient, image=image)}))
+        heights = {key: round(truth[key], 4) for key in ("anterior_ratio", "middle_ratio", "posterior_ratio")}
+        rows.append(({**common, **box, **heights}, {**common, "masks": f"masks/{name}.png", **truth}))
     return rows
 
 
 def _truth(patient: Patient, *, image: RenderedImage) -> Row:
-    target, heights = image.target, image.target.shape.heights
-    fracture, settings = target.fracture, patient.acquisition
+    """Everything that is known of one image beyond its label; lengths in mm, attenuation in HU."""
+    target, heights, settings = image.target, image.target.shape.heights, patient.acquisition
+    fracture = target.fracture
+    anterior, middle, posterior = heights.ratios
     return {
-        "anterior_height_mm": round(heights.anterior_mm, 2),
-        "middle_height_mm": round(heights.middle_mm, 2),
-        "posterior_height_mm": round(heights.posterior_mm, 2),
-        "height_ratio": round(heights.ratio, 4),
-        "canal_mm": round(target.canal_mm, 2),
-        "fragment_mm": round(target.fragment_mm, 2),
-        "canal_narrowing": round(target.narrowing, 4),
+        "anterior_height_mm": heights.anterior_mm,
+        "middle_height_mm": heights.middle_mm,
+        "posterior_height_mm": heights.posterior_mm,
+        "anterior_ratio": anterior,
+        "middle_ratio": middle,
+        "posterior_ratio": posterior,
+        "height_ratio": heights.ratio,
+        "canal_mm": target.canal_mm,
+        "fragment_mm": target.fragment_mm,
+        "canal_narrowing": target.narrowing,
         "subtype": fracture.subtype if fracture else "none",
         "ao_type": fracture.ao_type if fracture else "none",
         "acuteness": ("acute" if fracture.acute else "chronic") if fracture else "none",
+        "posterior_wall_broken": posterior_wall_broken(target.shape),
+        "interpedicular_splay_mm": fracture.splay_mm if fracture else 0.0,
         "neighbours_fractured": patient.spine.neighbours_fractured(image.request.level),
+        "orientation": image.plane.orientation,
         "offset_mm": image.request.offset_mm,
         "age_years": patient.age,
         "sex": patient.sex,
-        "trabecular_hu": round(patient.tissue.trabecular, 1),
-        "contrast_medium": int(patient.tissue.contrast),
-        "manufacturer": settings.manufacturer,
-        "model": settings.model,
+        "trabecular_hu": patient.tissue.trabecular,
+        "contrast_medium": patient.tissue.contrast,
+        "metal": bool(patient.metal.rods),
+        "station": settings.station,
         "kernel": settings.kernel,
         "kvp": settings.kvp,
         "slice_mm": settings.slice_mm,
+        "reformat_mm": settings.reformat_mm,
         "pixel_mm": settings.pixel_mm,
-        "psf_sigma_mm": round(settings.psf_mm, 3),
-        "noise_hu": round(settings.noise_hu, 1),
+        "psf_sigma_mm": settings.psf_mm,
+        "noise_hu": settings.noise_hu,
         "patient_entropy": patient.entropy,
     }
-
-
-def _write_csv(path: Path, *, rows: Iterable[Row]) -> None:
-    rows = list(rows)
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

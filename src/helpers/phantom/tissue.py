@@ -7,12 +7,9 @@ thick, posterior elements 350-1000 HU, disc 55-115 HU, vessels 30-60 HU or 90-28
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
-from helpers.phantom.anatomy import GRID_STEP_MM, U_GRID_MM, V_GRID_MM
+from helpers.phantom.canvas import Field, random_field
 from helpers.phantom.geometry import Range, draw
-
-TEXTURE_STEP_MM = 0.35
 
 
 @dataclass(frozen=True)
@@ -84,57 +81,15 @@ def sample_tissue(rng: np.random.Generator, *, age: float, sex: str, fragile: bo
 
 @dataclass(frozen=True)
 class Texture:
-    """Two unit-variance fields over a body's local plane: fine trabeculae and patches of density.
+    """A patient's bone texture in space, two fields of unit variance: fine trabeculae and patches of density."""
 
-    Arrays are indexed (v, u) at `TEXTURE_STEP_MM` over the extent of the body grids.
-    """
-
-    fine: np.ndarray
-    patches: np.ndarray
-
-    def at(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Values of both fields nearest to local coordinates in mm."""
-        inverse = np.float32(1 / TEXTURE_STEP_MM)
-        column = np.clip((u - U_GRID_MM[0]) * inverse, 0, self.fine.shape[1] - 1).astype(np.intp)
-        row = np.clip((v - V_GRID_MM[0]) * inverse, 0, self.fine.shape[0] - 1).astype(np.intp)
-        return self.fine[row, column], self.patches[row, column]
+    fine: Field
+    patches: Field
 
 
-def bone_texture(*, seed: tuple[int, ...], grain_mm: float, offset_mm: float) -> Texture:
-    """Texture of one body at a parasagittal offset.
-
-    Planes of the same body share a mid-plane field whose weight falls off within about 3 mm, so that two images of
-    one patient look alike without being copies.
-
-    Parameters
-    ----------
-    seed
-        Integers that name the body (patient entropy, level index).
-    """
-    shape = tuple(int(len(grid) * GRID_STEP_MM / TEXTURE_STEP_MM) for grid in (V_GRID_MM, U_GRID_MM))
-    middle = _fields(np.random.default_rng(seed), shape=shape, grain_mm=grain_mm)
-    if offset_mm == 0:
-        return Texture(*middle)
-    shared = np.float32(np.exp(-abs(offset_mm) / 3.0))
-    plane = _fields(np.random.default_rng((*seed, round(1000 * (offset_mm + 50)))), shape=shape, grain_mm=grain_mm)
-    return Texture(*(shared * m + np.sqrt(1 - shared**2) * p for m, p in zip(middle, plane, strict=True)))
-
-
-def _fields(rng: np.random.Generator, *, shape: tuple[int, ...], grain_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    grain = grain_mm / TEXTURE_STEP_MM
-    white = rng.standard_normal(shape, dtype=np.float32)
-    # Load-bearing trabeculae run vertically.
-    vertical = gaussian_filter(white, (1.5 * grain, 0.8 * grain), truncate=3.0)
-    coarse = rng.standard_normal((shape[0] // 6 + 2, shape[1] // 6 + 2), dtype=np.float32)
-    patches = stretch(gaussian_filter(coarse, 1.2), shape=shape)
-    return vertical / vertical.std(), patches / patches.std()
-
-
-def stretch(field: np.ndarray, *, shape: tuple[int, ...]) -> np.ndarray:
-    """Resample a coarse 2-D field bilinearly to ``shape``, corner to corner."""
-    for axis, size in enumerate(shape):
-        place = np.linspace(0, field.shape[axis] - 1, size)
-        low = np.minimum(place.astype(np.intp), field.shape[axis] - 2)
-        weight = np.expand_dims((place - low).astype(np.float32), 1 - axis)
-        field = np.take(field, low, axis=axis) * (1 - weight) + np.take(field, low + 1, axis=axis) * weight
-    return field
+def sample_texture(rng: np.random.Generator, *, grain_mm: float) -> Texture:
+    """Draw a texture with trabeculae about ``grain_mm`` wide; load-bearing ones run along the body's axis."""
+    across, along = 0.8 * grain_mm, 1.5 * grain_mm
+    fine = random_field(rng, extent_mm=(24.0, 46.0, 62.0), step_mm=(0.6, 0.5, 0.5), length_mm=(across, across, along))
+    patches = random_field(rng, extent_mm=(40.0, 60.0, 90.0), step_mm=(2.0, 2.0, 2.0), length_mm=2.5)
+    return Texture(fine, patches)

@@ -84,6 +84,10 @@ class CohortParams(Section):
     phantom_images: dict[str, int] = Field({"A": 279, "B": 295, "C": 124}, description="simulated images per class")
     phantom_patients: int = Field(350, ge=2, description="simulated patients")
     phantom_seed: int = Field(2024, ge=0, description="seed of the simulated cohort")
+    phantom_plane: Literal["sagittal", "coronal", "axial"] = Field("sagittal", description="plane of simulated images")
+    phantom_levels: Optional[list[str]] = Field(
+        None, description="simulated levels, each as often as the others; by default T11 to L5, the junction most often"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -170,11 +174,16 @@ class TrainingParams(Section):
     """Model, optimisation and augmentation (notebook 03)."""
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
-    weights: str = Field("ct", description="ct, imagenet, none, or the path of a .safetensors or .pt file")
+    weights: str = Field("ct", description="ct, imagenet, phantom, none, or the path of a .safetensors or .pt file")
     frozen_stages: int = Field(3, ge=0, le=5, description="frozen from the input: 1 stem, 2 +layer1, ... 5 +layer4")
     head_units: int = Field(256, ge=8, le=4096)
     dropout: float = Field(0.3, ge=0, lt=1)
     input_size: int = Field(160, ge=32, le=1024, description="pixels cut from the cached image, at most its side")
+    intensity: Literal["window", "image"] = Field(
+        "window",
+        description="what 0 and 1 are: the ends of the window, or after it the darkest 1 % and brightest 0.5 % of each "
+        "crop, so that HU and screenshots of an unknown window look alike",
+    )
     window_center: float = Field(0.0, description="HU; the default window is the one that the ct weights were made for")
     window_width: float = Field(2000.0, gt=0, description="HU")
     epochs: int = Field(8, ge=1, le=1000)
@@ -184,11 +193,25 @@ class TrainingParams(Section):
     backbone_rate_factor: float = Field(0.3, gt=0, le=1, description="rate of the backbone relative to the head")
     weight_decay: float = Field(0.01, ge=0)
     label_smoothing: float = Field(0.05, ge=0, lt=1)
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="per step; the network that is kept is the moving average of the trained one; 0: off",
+    )
+    auxiliary: Literal["none", "heights"] = Field(
+        "none",
+        description="heights: also learn the columns anterior_ratio, middle_ratio and posterior_ratio of the cohort",
+    )
+    auxiliary_weight: float = Field(0.5, ge=0, le=10, description="of the auxiliary loss; the class loss has 1")
     rotation_deg: float = Field(8.0, ge=0, le=45)
     shift_mm: float = Field(4.0, ge=0, le=30)
     scale_percent: float = Field(8.0, ge=0, le=50)
+    blur_mm: float = Field(0.0, ge=0, le=5, description="largest sigma of a random Gaussian; 0: off")
     window_jitter: float = Field(0.1, ge=0, le=0.5, description="relative change of window centre and width")
     noise: float = Field(0.03, ge=0, le=0.5, description="sigma of added noise in units of the window")
+    gamma: float = Field(0.0, ge=0, le=3, description="grey values to a random power from 1 / (1 + gamma) to 1 + gamma")
+    views: int = Field(1, ge=1, le=15, description="shifted and scaled crops of an image whose logits are averaged")
     seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
     threads: int = Field(2, ge=1, description="CPU threads; part of what makes two runs identical")
     precision: Literal["bf16", "fp32"] = "bf16"

@@ -24,3 +24,8 @@ def short_path(path: str | Path) -> str:
     """`path` relative to the project folder where it lies inside, for people to read."""
     path = Path(path)
     return path.relative_to(project_folder()).as_posix() if path.is_relative_to(project_folder()) else str(path)
+
+
+def phantom_weights(backbone: str) -> Path:
+    """File of the weights that `study register-weights` keeps of a network trained on simulated images."""
+    return project_file(f"weights/phantom_{backbone}.safetensors")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from helpers.study.artefacts import ARTEFACTS, ArtefactError, file_sha256, write_json_atomic
 from helpers.study.params import CohortParams, ParameterError, Study
-from helpers.study.paths import project_file, short_path
+from helpers.study.paths import phantom_weights, project_file, short_path
 
 RECORDS_FILE = "stages.json"
 PACKAGES_FOLDER = Path(__file__).resolve().parents[1]
@@ -241,5 +241,6 @@ def _cohort_digest(cohort: CohortParams) -> str:
 
 
 def _weights_digest(study: Study) -> str:
-    file = project_file(study.training.weights)
+    training = study.training
+    file = phantom_weights(training.backbone) if training.weights == "phantom" else project_file(training.weights)
     return file_sha256(file) if file.is_file() else ""

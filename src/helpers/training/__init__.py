@@ -6,6 +6,7 @@ from helpers.training.crossvalidation import CrossValidation, choose_device, cro
 from helpers.training.data import Samples, TrainingDataError
 from helpers.training.external import score_cohorts, score_external
 from helpers.training.model import build_model, parameter_table
+from helpers.training.registry import register_weights
 from helpers.training.weights import Initialisation, WeightsError, load_initialisation
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "load_network",
     "model_card",
     "parameter_table",
+    "register_weights",
     "score_cohorts",
     "score_external",
 ]

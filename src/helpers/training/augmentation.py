@@ -4,7 +4,9 @@ Flips are left out on purpose: front and back, top and bottom carry the diagnosi
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice, product
 
 import numpy as np
 import torch
@@ -15,6 +17,12 @@ from helpers.study.params import TrainingParams
 
 EIGHT_BIT_WINDOW = (127.5, 255.0)
 SHOWN_CHANNEL = 1  # the middle one of three neighbouring planes
+STRETCH_RANGE = (0.01, 0.995)  # shares of a crop's pixels: few are darker or brighter by accident of noise and metal
+STRETCH_STRIDE = 3  # every third pixel of both axes is enough for a percentile, in a ninth of the time
+FLAT = 1e-3  # a crop whose values span less than this share of the window is left as it is
+# Views in the order in which they are used: the plain crop first, then steps of half the training's own changes.
+VIEW_SHIFTS = ((0.0, 0.0), (-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5))
+VIEW_SCALES = (0.0, -0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -43,22 +51,39 @@ class InputTransform:
         """Centre crop and window: (N, H, W) or (N, 3, H, W) cached pixels → (N, 3, S, S) float32."""
         offset = (pixels.shape[-1] - self.params.input_size) // 2
         cut = slice(offset, offset + self.params.input_size)
-        images = _with_channels(pixels[..., cut, cut])
-        center, width = self._window()
-        return self._normalise(((images - center) / width + 0.5).clamp(0, 1))
+        return self._finished(_with_channels(pixels[..., cut, cut]))
+
+    def views(self, pixels: np.ndarray) -> Iterator[Tensor]:
+        """The `params.views` versions of each image whose logits are averaged, each as `plain` gives it.
+
+        The first is the plain crop; the next are shifted by half of `shift_mm` along one axis; then the same five
+        again, smaller and larger by half of `scale_percent`. They are the same in every run.
+        """
+        yield self.plain(pixels)
+        images = _with_channels(pixels)
+        for scale, (row, column) in islice(product(VIEW_SCALES, VIEW_SHIFTS), 1, self.params.views):
+            shift_mm = torch.tensor([column, row]).expand(len(images), 2) * self.params.shift_mm
+            zoom = torch.full((len(images),), 1 + scale * self.params.scale_percent / 100)
+            yield self._finished(self._resampled(images, angle=torch.zeros(len(images)), zoom=zoom, shift_mm=shift_mm))
 
     def augmented(self, pixels: np.ndarray, *, generator: Generator) -> Tensor:
         """Randomly turned, shifted, scaled, windowed and noisy: (N, H, W) or (N, 3, H, W) → (N, 3, S, S) float32.
 
         Rotation stands for the patient's posture and the set-up of the reformat, shift for where a reader puts the
-        centre, scale for body size, window for the reader's and the scanner's habits, noise for dose.
+        centre, scale for body size, blur for kernel and slice thickness, window for the reader's and the scanner's
+        habits, noise for dose, gamma for what a viewer or an export does to grey values.
         """
-        images = _with_channels(pixels)
-        images = self._moved(images, generator)
+        images = self._moved(_with_channels(pixels), generator)
+        if self.params.blur_mm:
+            sigma = torch.rand(len(images), generator=generator) * self.params.blur_mm
+            images = blurred(images, sigma_px=sigma / self.spacing_mm)
         images = self._windowed(images, generator)
         noise = torch.randn(images.shape, generator=generator) * self.params.noise
         strength = torch.rand(len(images), 1, 1, 1, generator=generator)
-        return self._normalise((images + noise * strength).clamp(0, 1))
+        images = self._stretched((images + noise * strength).clamp(0, 1))
+        if self.params.gamma:
+            images = images ** _uniform(len(images), math.log1p(self.params.gamma), generator).exp().view(-1, 1, 1, 1)
+        return self._normalise(images)
 
     def examples(self, pixels: np.ndarray, *, n_versions: int) -> np.ndarray:
         """Random versions to look at: (N, H, W) → (N, n_versions, S, S) in [0, 1], without channel normalisation."""
@@ -77,18 +102,27 @@ class InputTransform:
     def _window(self) -> tuple[float, float]:
         return (self.params.window_center, self.params.window_width) if self.is_hu else EIGHT_BIT_WINDOW
 
+    def _finished(self, images: Tensor) -> Tensor:
+        """Cropped pixels → network input, without chance."""
+        center, width = self._window()
+        return self._normalise(self._stretched(((images - center) / width + 0.5).clamp(0, 1)))
+
     def _moved(self, images: Tensor, generator: Generator) -> Tensor:
-        n, side, out = len(images), images.shape[-1], self.params.input_size
+        n = len(images)
         angle = _uniform(n, math.radians(self.params.rotation_deg), generator)
-        scale = 1 + _uniform(n, self.params.scale_percent / 100, generator)
-        field_mm = side * self.spacing_mm
-        shift = _uniform(2 * n, 2 * self.params.shift_mm / field_mm, generator).view(n, 2)
-        zoom = scale * out / side  # the crop's share of the cached square, in grid_sample's units
+        zoom = 1 + _uniform(n, self.params.scale_percent / 100, generator)
+        shift_mm = _uniform(2 * n, self.params.shift_mm, generator).view(n, 2)
+        return self._resampled(images, angle=angle, zoom=zoom, shift_mm=shift_mm)
+
+    def _resampled(self, images: Tensor, *, angle: Tensor, zoom: Tensor, shift_mm: Tensor) -> Tensor:
+        """Cut a square that is turned (radians), larger by `zoom` and moved (N, 2: along columns, along rows)."""
+        n, side, out = len(images), images.shape[-1], self.params.input_size
+        zoom = zoom * out / side  # the crop's share of the cached square, in grid_sample's units
         theta = torch.zeros(n, 2, 3)
         theta[:, 0, 0] = theta[:, 1, 1] = zoom * torch.cos(angle)
         theta[:, 0, 1] = -zoom * torch.sin(angle)
         theta[:, 1, 0] = zoom * torch.sin(angle)
-        theta[:, :, 2] = shift
+        theta[:, :, 2] = shift_mm * 2 / (side * self.spacing_mm)
         grid = functional.affine_grid(theta, [n, 1, out, out], align_corners=False)
         return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
@@ -99,9 +133,31 @@ class InputTransform:
         width = width * (1 + _uniform(len(images), jitter, generator).view(-1, 1, 1, 1))
         return (images - center) / width + 0.5
 
+    def _stretched(self, images: Tensor) -> Tensor:
+        """With `intensity: image`, set each crop's own percentiles to 0 and 1, whatever window it came with."""
+        if self.params.intensity == "window":
+            return images
+        ordered = images[..., ::STRETCH_STRIDE, ::STRETCH_STRIDE].flatten(1).sort(dim=1).values
+        low, high = (ordered[:, round(share * (ordered.shape[1] - 1))].view(-1, 1, 1, 1) for share in STRETCH_RANGE)
+        is_flat = high - low < FLAT
+        return torch.where(is_flat, images, (images - low) / (high - low).clamp(min=FLAT)).clamp(0, 1)
+
     def _normalise(self, images: Tensor) -> Tensor:
         mean, std = torch.tensor(self.mean).view(1, 3, 1, 1), torch.tensor(self.std).view(1, 3, 1, 1)
         return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def blurred(images: Tensor, *, sigma_px: Tensor) -> Tensor:
+    """Smooth each image with a Gaussian of its own: (N, C, H, W) and (N,) sigma in pixels → (N, C, H, W)."""
+    n, channels, height, width = images.shape
+    radius = max(1, math.ceil(3 * float(sigma_px.max())))
+    place = torch.arange(-radius, radius + 1)
+    kernel = torch.exp(-0.5 * (place / sigma_px.clamp(min=0.05).view(-1, 1)) ** 2)
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)
+    stack = functional.pad(images.reshape(1, n * channels, height, width), (radius,) * 4, mode="replicate")
+    stack = functional.conv2d(stack, kernel.view(-1, 1, 1, len(place)), groups=n * channels)
+    stack = functional.conv2d(stack, kernel.view(-1, 1, len(place), 1), groups=n * channels)
+    return stack.view(images.shape)
 
 
 def _with_channels(pixels: np.ndarray) -> Tensor:

@@ -40,6 +40,7 @@ def model_card(network: ResNet, *, params: TrainingParams, initialisation: Initi
         "stages": stages.to_dict("records"),
         "input": {
             "size_px": params.input_size,
+            "intensity": params.intensity,
             "window_center": params.window_center,
             "window_width": params.window_width,
             "mean": list(initialisation.mean),

@@ -17,10 +17,10 @@ from helpers.study.artefacts import write_json_atomic
 from helpers.study.params import TrainingParams
 from helpers.study.stages import package_digest
 from helpers.training.augmentation import InputTransform
-from helpers.training.data import Samples
+from helpers.training.data import HEIGHT_RATIOS, Samples, TrainingDataError
 from helpers.training.fit import Fit, Task, write_tensors
 from helpers.training.model import build_model
-from helpers.training.weights import Initialisation
+from helpers.training.weights import Initialisation, check_input
 
 MODEL_SEED = 0x5EED  # apart from the epochs' (seed, fold, epoch)
 
@@ -87,7 +87,19 @@ def cross_validate(
     Returns
     -------
     History and predictions of all fits.
+
+    Raises
+    ------
+    TrainingDataError
+        If a fold lacks a class, or heights are to be learned that no sample has.
+    WeightsError
+        If the starting point was made for another input.
     """
+    if params.auxiliary == "heights" and np.isnan(samples.heights()).all():
+        raise TrainingDataError(
+            f"training.auxiliary: heights needs the columns {', '.join(HEIGHT_RATIOS)} in the labels table; choose none"
+        )
+    check_input(initialisation, params, spacing_mm=spacing_mm)
     make_deterministic(params.threads)
     device = choose_device(params.device)
     transform = InputTransform(params, spacing_mm, samples.is_hu, initialisation.mean, initialisation.std)

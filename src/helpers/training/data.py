@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from helpers.training.augmentation import InputTransform
+
+HEIGHT_RATIOS = ("anterior_ratio", "middle_ratio", "posterior_ratio")
 
 
 class TrainingDataError(ValueError):
@@ -25,7 +27,8 @@ class Samples:
     images
         (N, H, W) or (N, 3, H, W) cached images, memory-mapped.
     table
-        N rows with `sample_id`, `PatientID`, `label`, in the order of `images`.
+        N rows with `sample_id`, `PatientID`, `label`, and those of `HEIGHT_RATIOS` that are known, in the order of
+        `images`.
     classes
         Class keys in order; the position is the target index.
     """
@@ -48,7 +51,9 @@ class Samples:
         ordered = image_index.sort_values("row").reset_index(drop=True)
         if len(ordered) != len(images) or set(ordered["sample_id"]) != set(cohort["sample_id"]):
             raise TrainingDataError("images and cohort hold different samples: run 02_preprocessing again")
-        table = ordered[["sample_id"]].merge(cohort[["sample_id", "PatientID", "label"]], on="sample_id", how="left")
+        known = [name for name in HEIGHT_RATIOS if name in cohort]
+        facts = cohort[["sample_id", "PatientID", "label", *known]]
+        table = ordered[["sample_id"]].merge(facts, on="sample_id", how="left")
         return cls(images, table, classes)
 
     @property
@@ -65,6 +70,11 @@ class Samples:
         """(N,) int64 class indices."""
         index = {key: position for position, key in enumerate(self.classes)}
         return np.array([index[label] for label in self.table["label"]], dtype=np.int64)
+
+    def heights(self) -> np.ndarray:
+        """(N, 3) float32 height of the body in front, in the middle and behind over its normal one; NaN: unknown."""
+        columns = self.table.reindex(columns=list(HEIGHT_RATIOS))
+        return columns.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32, copy=True)
 
     def rows_of(self, splits: pd.DataFrame, *, fold: int) -> dict[str, np.ndarray]:
         """Row numbers of the train, validation and test samples of a fold, each sorted.
@@ -85,16 +95,25 @@ class Samples:
         return rows
 
 
+class Batch(NamedTuple):
+    """What one step learns from: images (B, 3, S, S), targets (B,) and heights (B, 3) with NaN where unknown."""
+
+    images: Tensor
+    targets: Tensor
+    heights: Tensor
+
+
 def training_batches(
     samples: Samples, rows: np.ndarray, *, transform: InputTransform, batch_size: int, generator: Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled, augmented batches (B, 3, S, S), (B,); a last batch of one is left out, batch norm cannot use it."""
-    targets = torch.from_numpy(samples.targets())
+) -> Iterator[Batch]:
+    """Shuffled, augmented batches; a last batch of one is left out, batch norm cannot use it."""
+    targets, heights = torch.from_numpy(samples.targets()), torch.from_numpy(samples.heights())
     shuffled = rows[torch.randperm(len(rows), generator=generator).numpy()]
     for start in range(0, len(shuffled), batch_size):
         batch = shuffled[start : start + batch_size]
         if len(batch) > 1:
-            yield transform.augmented(samples.images[batch], generator=generator), targets[batch]
+            images = transform.augmented(samples.images[batch], generator=generator)
+            yield Batch(images, targets[batch], heights[batch])
 
 
 def n_batches(n_rows: int, *, batch_size: int) -> int:

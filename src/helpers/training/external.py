@@ -45,7 +45,7 @@ def score_external(
     make_deterministic(params.threads)
     device = choose_device(params.device)
     rows = np.arange(len(samples.table))
-    named = samples.table.rename(columns={"label": "y_true"})
+    named = samples.table.rename(columns={"label": "y_true"})[["sample_id", "PatientID", "y_true"]]
     networks = list(fits[["fold", "seed"]].drop_duplicates().sort_values(["seed", "fold"]).itertuples(index=False))
     parts = []
     for done, (fold, seed) in enumerate(networks, start=1):

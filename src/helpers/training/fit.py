@@ -21,7 +21,9 @@ from torchvision.models import ResNet
 from helpers.study.artefacts import write_atomic
 from helpers.study.params import TrainingParams
 from helpers.training.augmentation import InputTransform
-from helpers.training.data import Samples, n_batches, training_batches
+from helpers.training.average import MovingAverage
+from helpers.training.data import Batch, Samples, n_batches, training_batches
+from helpers.training.losses import TrainingLoss, class_weights
 from helpers.training.model import STAGE_MODULES, set_training
 
 logger = logging.getLogger(__name__)
@@ -90,10 +92,11 @@ class Fit:
     ) -> None:  # fmt: skip
         self.network = network.to(device)
         self.samples, self.task, self.transform, self.params, self.device = samples, task, transform, params, device
-        self.loss = nn.CrossEntropyLoss(
-            weight=class_weights(samples.targets()[task.rows["train"]], n_classes=len(samples.classes)).to(device),
-            label_smoothing=params.label_smoothing,
-        )
+        weights = class_weights(samples.targets()[task.rows["train"]], n_classes=len(samples.classes))
+        self.loss = TrainingLoss(
+            weights, label_smoothing=params.label_smoothing, auxiliary_weight=params.auxiliary_weight
+        ).to(device)
+        self.average = MovingAverage(self.network, decay=params.ema_decay) if params.ema_decay else None
         self.optimizer = torch.optim.AdamW(parameter_groups(network, params))
         self.steps_per_epoch = n_batches(len(task.rows["train"]), batch_size=params.batch_size)
         self.history: list[EpochRecord] = []
@@ -128,18 +131,19 @@ class Fit:
             batch_size=self.params.batch_size, generator=generator,
         )  # fmt: skip
         losses = []
-        for step, (images, targets) in enumerate(batches):
-            losses.append(self._step(images, targets, step=epoch * self.steps_per_epoch + step))
+        for step, batch in enumerate(batches):
+            losses.append(self.step(batch, step=epoch * self.steps_per_epoch + step))
             report(f"epoch {epoch + 1}/{self.params.epochs}, batch {step + 1}/{self.steps_per_epoch}")
         self._validate(epoch, train_loss=float(np.mean(losses)))
 
-    def _step(self, images: Tensor, targets: Tensor, *, step: int) -> float:
+    def step(self, batch: Batch, *, step: int) -> float:
+        """Learn from one batch and give its loss; `step` counts from 0 over all epochs."""
         factor = schedule(step, total=self.params.epochs * self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         with autocast(self.device, self.params.precision):
-            logits = self.network(images.to(self.device, memory_format=torch.channels_last))
-        loss = self.loss(logits.float(), targets.to(self.device))
+            outputs = self.network(batch.images.to(self.device, memory_format=torch.channels_last))
+        loss = self.loss(outputs.float(), batch.targets.to(self.device), batch.heights.to(self.device))
         if not torch.isfinite(loss):
             raise DivergenceError(
                 f"{self.task.name}: the loss is {loss.item()} at step {step}; lower training.learning_rate "
@@ -148,16 +152,19 @@ class Fit:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.network, step=step)
         return loss.item()
 
     def _validate(self, epoch: int, *, train_loss: float) -> None:
         rows = self.task.rows["validation"]
         targets = torch.from_numpy(self.samples.targets()[rows])
-        logits = self.predict(rows)
-        validation_loss = self.loss(logits.to(self.device), targets.to(self.device)).item()
+        candidate = self.network if self.average is None else self.average.network
+        logits = self._predict(candidate, rows)
+        validation_loss = self.loss.cross_entropy(logits.to(self.device), targets.to(self.device)).item()
         is_best = not self.history or validation_loss < min(record.validation_loss for record in self.history)
         if is_best:
-            self.best = {name: tensor.detach().clone() for name, tensor in self._learned_state().items()}
+            self.best = {name: tensor.detach().clone() for name, tensor in self._learned_state(candidate).items()}
         # balanced accuracy over the classes that the validation part holds
         score = recall_score(targets, logits.argmax(1), labels=targets.unique(), average="macro", zero_division=0)
         rate = self.optimizer.param_groups[-1]["lr"]
@@ -167,7 +174,10 @@ class Fit:
 
     def predict(self, rows: np.ndarray) -> Tensor:
         """(len(rows), K) float32 logits on the CPU, without augmentation."""
-        return predict(self.network, self.samples.images, rows=rows, transform=self.transform, device=self.device)
+        return self._predict(self.network, rows)
+
+    def _predict(self, network: nn.Module, rows: np.ndarray) -> Tensor:
+        return predict(network, self.samples.images, rows=rows, transform=self.transform, device=self.device)
 
     def _out_of_patience(self) -> bool:
         best = max((record.epoch for record in self.history if record.is_best), default=0)
@@ -179,16 +189,19 @@ class Fit:
             for index, state in self.optimizer.state_dict()["state"].items()
             for name, tensor in state.items()
         }
-        tensors = {f"network.{name}": tensor for name, tensor in self._learned_state().items()}
+        tensors = {f"network.{name}": tensor for name, tensor in self._learned_state(self.network).items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()} | moments
+        if self.average is not None:
+            average = self._learned_state(self.average.network)
+            tensors |= {f"average.{name}": tensor.clone() for name, tensor in average.items()}
         history = json.dumps([asdict(record) for record in self.history])
         # not flushed to disk: it survives the death of the process, and after a power cut a torn one is not used
         write_tensors(file, tensors, metadata={"digest": digest, "history": history}, flush=False)
 
-    def _learned_state(self) -> dict[str, Tensor]:
+    def _learned_state(self, network: nn.Module) -> dict[str, Tensor]:
         """Everything that training changes: frozen stages stay as the initialisation made them."""
         frozen = {name for stage in STAGE_MODULES[: self.params.frozen_stages] for name in stage}
-        state = self.network.state_dict()
+        state = network.state_dict()
         return {name: tensor for name, tensor in state.items() if name.partition(".")[0] not in frozen}
 
     def _resume(self, file: Path, digest: str) -> None:
@@ -199,6 +212,8 @@ class Fit:
         self.history = [EpochRecord(**record) for record in json.loads(history)]
         self.network.load_state_dict(_under(tensors, "network."), strict=False)
         self.best = _under(tensors, "best.")
+        if self.average is not None:
+            self.average.network.load_state_dict(_under(tensors, "average."), strict=False)
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under(tensors, "optimizer.").items():
             index, _, key = name.partition(".")
@@ -210,7 +225,7 @@ class Fit:
 def predict(
     network: nn.Module, images: np.ndarray, *, rows: np.ndarray, transform: InputTransform, device: torch.device
 ) -> Tensor:
-    """Logits of some cached images, without augmentation: (len(rows), K) float32 on the CPU.
+    """Logits of some cached images, averaged over the transform's views: (len(rows), K) float32 on the CPU.
 
     Parameters
     ----------
@@ -227,10 +242,12 @@ def predict(
     parts = []
     with torch.inference_mode():
         for start in range(0, len(rows), PREDICT_BATCH):
-            batch = transform.plain(images[rows[start : start + PREDICT_BATCH]])
-            with autocast(device, transform.params.precision):
-                logits = network(batch.to(device, memory_format=torch.channels_last))
-            parts.append(logits.float().cpu())
+            views = []
+            for view in transform.views(images[rows[start : start + PREDICT_BATCH]]):
+                with autocast(device, transform.params.precision):
+                    logits = network(view.to(device, memory_format=torch.channels_last))
+                views.append(logits.float().cpu())
+            parts.append(torch.stack(views).mean(dim=0))
     return torch.cat(parts).clone()
 
 
@@ -245,12 +262,6 @@ def schedule(step: int, *, total: int) -> float:
     if step < warm_up:
         return (step + 1) / warm_up
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
-
-
-def class_weights(targets: np.ndarray, *, n_classes: int) -> Tensor:
-    """Weights that give every class the same total in the loss: n / (K · n_k)."""
-    counts = np.bincount(targets, minlength=n_classes)
-    return torch.tensor(len(targets) / (n_classes * counts), dtype=torch.float32)
 
 
 def parameter_groups(network: ResNet, params: TrainingParams) -> list[dict]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, get_model
 
 from helpers.study.params import TrainingParams
+from helpers.training.data import HEIGHT_RATIOS
 from helpers.training.weights import Initialisation
 
 STAGE_MODULES = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
@@ -22,11 +23,37 @@ class AverageMaxPool(nn.Module):
         return torch.cat([features.mean((2, 3), keepdim=True), features.amax((2, 3), keepdim=True)], dim=1)
 
 
+class ClassesAndHeights(nn.Module):
+    """Two linear layers on the same features: class logits, and while training also the heights of the body.
+
+    Heights say how far a vertebra has lost its shape, where the class says only on which side of a limit it lies. At
+    inference the second layer is not used: (N, units) → (N, K + 3) in training mode, (N, K) in evaluation mode.
+
+    Parameters
+    ----------
+    units
+        Number of features.
+    n_classes
+        Number of classes K.
+    """
+
+    def __init__(self, units: int, *, n_classes: int) -> None:
+        super().__init__()
+        self.classes = nn.Linear(units, n_classes)
+        self.heights = nn.Linear(units, len(HEIGHT_RATIOS))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Class logits, in training mode followed by the heights as `losses.standardised` has them."""
+        logits = self.classes(features)
+        return torch.cat([logits, self.heights(features)], dim=1) if self.training else logits
+
+
 def build_model(params: TrainingParams, *, n_classes: int, initialisation: Initialisation) -> ResNet:
     """Build the network of one fold.
 
     The backbone keeps torchvision's structure and names. Two things change against the stock network: its average
-    pooling becomes `AverageMaxPool`, and its 1000-class layer a head of dropout, linear, ReLU, dropout, linear.
+    pooling becomes `AverageMaxPool`, and its 1000-class layer a head of dropout, linear, ReLU, dropout, linear; with
+    ``auxiliary: heights`` the last of these is `ClassesAndHeights`.
     Weights that are not in `initialisation` are drawn from torch's global generator.
 
     Parameters
@@ -45,14 +72,15 @@ def build_model(params: TrainingParams, *, n_classes: int, initialisation: Initi
     network = get_model(params.backbone, weights=None)
     if initialisation.state is not None:
         network.load_state_dict(initialisation.state, strict=False)  # all but fc; checked when it was loaded
-    width = 2 * network.fc.in_features
+    width, units = 2 * network.fc.in_features, params.head_units
+    with_heights = params.auxiliary == "heights"
     network.avgpool = AverageMaxPool()
     network.fc = nn.Sequential(
         nn.Dropout(params.dropout),
-        nn.Linear(width, params.head_units),
+        nn.Linear(width, units),
         nn.ReLU(),
         nn.Dropout(params.dropout),
-        nn.Linear(params.head_units, n_classes),
+        ClassesAndHeights(units, n_classes=n_classes) if with_heights else nn.Linear(units, n_classes),
     )
     for module in frozen_modules(network, params.frozen_stages):
         module.requires_grad_(False)

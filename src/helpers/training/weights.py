@@ -1,6 +1,6 @@
 """Where a network starts from: initialisations that carry their input transform, licence and hash.
 
-`ct`, `imagenet` and a file are transfer learning; `none` is a random start and is called so.
+`ct`, `imagenet`, `phantom` and a file are transfer learning; `none` is a random start and is called so.
 """
 
 import hashlib
@@ -15,11 +15,13 @@ from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import get_model, get_model_weights
 
 from helpers.study.artefacts import file_sha256
-from helpers.study.paths import project_file
+from helpers.study.params import TrainingParams
+from helpers.study.paths import phantom_weights, project_file, short_path
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PLAIN_MEAN, PLAIN_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -44,7 +46,7 @@ class Initialisation:
     Parameters
     ----------
     name
-        `ct`, `imagenet`, `none` or `file`.
+        `ct`, `imagenet`, `phantom`, `none` or `file`.
     note, licence
         What it is and under which terms, in words for the report.
     sha256
@@ -53,6 +55,8 @@ class Initialisation:
         Normalisation of the three input channels, applied to the windowed image in [0, 1].
     window
         (centre, width) in HU that the weights were trained with, where known.
+    intensity, spacing_mm
+        As in the parameters, where the weights need images of just this kind (see `check_input`).
     state
         Backbone tensors under torchvision's names, without the classifier; None for a random start.
     """
@@ -64,6 +68,8 @@ class Initialisation:
     mean: tuple[float, ...] = PLAIN_MEAN
     std: tuple[float, ...] = PLAIN_STD
     window: tuple[float, float] | None = None
+    intensity: str | None = None
+    spacing_mm: float | None = None
     state: Mapping[str, Tensor] | None = field(default=None, repr=False)
 
     @property
@@ -78,7 +84,8 @@ def load_initialisation(weights: str, *, backbone: str) -> Initialisation:
     Parameters
     ----------
     weights
-        `ct`, `imagenet`, `none`, or the path of a `.safetensors` or torch file (read with ``weights_only=True``).
+        `ct`, `imagenet`, `phantom`, `none`, or the path of a `.safetensors` or torch file (read with
+        ``weights_only=True``).
     backbone
         torchvision name, for example ``resnet50``.
 
@@ -89,10 +96,44 @@ def load_initialisation(weights: str, *, backbone: str) -> Initialisation:
     """
     if weights == "none":
         return Initialisation("none", "Random start: no transfer learning.", "not applicable")
-    loaders = {"ct": _load_ct, "imagenet": _load_imagenet}
+    loaders = {"ct": _load_ct, "imagenet": _load_imagenet, "phantom": _load_phantom}
     initialisation = loaders[weights](backbone) if weights in loaders else _load_file(weights, backbone)
     _check_fit(initialisation, backbone)
     return initialisation
+
+
+def check_input(initialisation: Initialisation, params: TrainingParams, *, spacing_mm: float) -> None:
+    """See whether images will look as they did when weights were made that depend on it.
+
+    Parameters
+    ----------
+    initialisation
+        One without `intensity` fits any input.
+    params
+        Intensity and window of this study.
+    spacing_mm
+        Pixel size of its cached images.
+
+    Raises
+    ------
+    WeightsError
+        Naming each parameter that differs and its value then.
+    """
+    if initialisation.intensity is None or initialisation.window is None:
+        return
+    center, width = initialisation.window
+    found = {
+        "training.intensity": (params.intensity, initialisation.intensity),
+        "training.window_center": (params.window_center, center),
+        "training.window_width": (params.window_width, width),
+        "preprocessing.spacing_mm": (spacing_mm, initialisation.spacing_mm),
+    }
+    differing = [f"{name} is {here}, then {then}" for name, (here, then) in found.items() if here != then]
+    if differing:
+        raise WeightsError(
+            f"the {initialisation.name} weights were trained on other input: {'; '.join(differing)}. Set the values of "
+            "then, or train the weights again with these"
+        )
 
 
 def _load_ct(backbone: str) -> Initialisation:
@@ -162,14 +203,36 @@ def _load_imagenet(backbone: str) -> Initialisation:
 def _imagenet(state: Mapping[str, Tensor], *, sha256: str) -> Initialisation:
     note = "torchvision's ImageNet weights: photographs, not CT."
     return Initialisation(
-        "imagenet", note, "BSD-3-Clause (torchvision)", sha256, IMAGENET_MEAN, IMAGENET_STD, state=_backbone_only(state)
+        "imagenet", note, "BSD-3-Clause (torchvision)", sha256, IMAGENET_MEAN, IMAGENET_STD, state=backbone_only(state)
     )
+
+
+def _load_phantom(backbone: str) -> Initialisation:
+    file = phantom_weights(backbone)
+    card_file = file.with_suffix(".json")
+    if not (file.is_file() and card_file.is_file()):
+        raise WeightsError(
+            f"training.weights: phantom needs {short_path(file)} and its card, which two commands make: `study run "
+            f"params/pretrain_phantom.yaml --set training.backbone={backbone}`, then `study register-weights "
+            "pretrain_phantom`"
+        )
+    card, sha256 = json.loads(card_file.read_text(encoding="utf-8")), file_sha256(file)
+    if sha256 != card["sha256"]:
+        raise WeightsError(
+            f"{short_path(file)} has sha256 {sha256}, its card says {card['sha256']}: register them again"
+        )
+    seen = card["input"]
+    return Initialisation(
+        "phantom", card["note"], card["licence"], sha256, tuple(seen["mean"]), tuple(seen["std"]),
+        window=(seen["window_center"], seen["window_width"]), intensity=seen["intensity"],
+        spacing_mm=seen["spacing_mm"], state=load_file(file),
+    )  # fmt: skip
 
 
 def _load_file(path: str, backbone: str) -> Initialisation:
     file = project_file(path)
     if not file.is_file():
-        raise WeightsError(f"training.weights: {path} is neither ct, imagenet, none nor a file")
+        raise WeightsError(f"training.weights: {path} is neither ct, imagenet, phantom, none nor a file")
     sha256 = file_sha256(file)
     if file.suffix == ".safetensors":
         return _load_safetensors(file, sha256)
@@ -184,7 +247,7 @@ def _load_file(path: str, backbone: str) -> Initialisation:
     if any(f"-{sha256[:8]}" in enum.url for enum in get_model_weights(backbone)):
         return _imagenet(state, sha256=sha256)
     return Initialisation(
-        "file", f"Weights from the file {file.name}.", "as its source", sha256, state=_backbone_only(state)
+        "file", f"Weights from the file {file.name}.", "as its source", sha256, state=backbone_only(state)
     )
 
 
@@ -197,10 +260,11 @@ def _load_safetensors(file: Path, sha256: str) -> Initialisation:
         raise WeightsError(f"{file.name}: not a safetensors file: {error}") from error
     mean, std = tuple(about.get("mean", PLAIN_MEAN)), tuple(about.get("std", PLAIN_STD))
     note = f"Weights from the file {file.name}."
-    return Initialisation("file", note, "as its source", sha256, mean, std, state=_backbone_only(state))
+    return Initialisation("file", note, "as its source", sha256, mean, std, state=backbone_only(state))
 
 
-def _backbone_only(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def backbone_only(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors without the classifier, under torchvision's names also where the network was wrapped."""
     plain = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     return {name: tensor for name, tensor in plain.items() if not name.startswith("fc.")}
 

@@ -21,11 +21,18 @@ MAX_RATIO, RATIO_MATTERS_BYTES = 200, 2**26
 
 
 def list_files(folder: Path, *, without: Sequence[Optional[Path]]) -> list[str]:
-    """Every file below `folder`, relative and sorted, but hidden ones and those `without` which a cohort is counted."""
+    """Every file below `folder`, relative and sorted, but hidden ones.
+
+    Files and folders `without` which a cohort is counted are left out.
+    """
     apart = {path.resolve() for path in (*without, project_file(KEY_FILE)) if path is not None}
-    files = (path for path in folder.rglob("*") if path.is_file() and path.resolve() not in apart)
+    files = (path for path in folder.rglob("*") if path.is_file() and not _lies_in(path.resolve(), places=apart))
     relative = (path.relative_to(folder) for path in files)
     return sorted(path.as_posix() for path in relative if not _hidden(path.parts))
+
+
+def _lies_in(path: Path, *, places: set[Path]) -> bool:
+    return path in places or not places.isdisjoint(path.parents)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from helpers.study import CohortParams
 BOX_COLUMNS = ("x0", "y0", "x1", "y1")
 CENTER_MM_COLUMNS = ("center_x_mm", "center_y_mm", "center_z_mm")
 CENTER_VOXEL_COLUMNS = ("center_column", "center_row", "center_slice")
+# Height of a body in front, in the middle and behind over its normal one, where somebody measured it.
+HEIGHT_COLUMNS = ("anterior_ratio", "middle_ratio", "posterior_ratio")
 NUMBER_COLUMNS = (
     *BOX_COLUMNS,
     *CENTER_MM_COLUMNS,
@@ -26,6 +28,7 @@ NUMBER_COLUMNS = (
     "mm_per_px",
     "slice_index",
     "rescale_intercept",
+    *HEIGHT_COLUMNS,
 )
 # What a table may know besides: `split` is for splits.split_method predefined, `grade` a severity such as Genant's.
 FACT_COLUMNS = (
@@ -65,8 +68,8 @@ class Entry:
     mm_per_px
         Pixel size from the table, if any.
     facts
-        Further columns of the table by study name (`FACT_COLUMNS`), where they hold something: what a header does not
-        say, or says worse.
+        Further columns of the table by study name (`FACT_COLUMNS`, `HEIGHT_COLUMNS`), where they hold something: what
+        a header does not say, or says worse.
     """
 
     line: int
@@ -76,7 +79,7 @@ class Entry:
     level: Optional[str] = None
     box: Optional[Box] = None
     mm_per_px: Optional[float] = None
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str | float] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple:
@@ -142,8 +145,14 @@ def parse_entry(row: Row, *, line: int, label: str, exists: Callable[[str], bool
         level=row["level"],
         box=_box(row),
         mm_per_px=_pixel_size(row),
-        facts={name: row[name] for name in FACT_COLUMNS if row[name] is not None},
+        facts=_known(
+            {name: row[name] for name in FACT_COLUMNS} | {name: _number(row, name) for name in HEIGHT_COLUMNS}
+        ),
     )
+
+
+def _known(facts: Mapping[str, str | float | None]) -> dict[str, str | float]:
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 def file_of(row: Row, exists: Callable[[str], bool]) -> str:

@@ -13,6 +13,7 @@ from helpers.cohort.labels.entries import (
     CENTER_MM_COLUMNS,
     CENTER_VOXEL_COLUMNS,
     FACT_COLUMNS,
+    HEIGHT_COLUMNS,
     NUMBER_COLUMNS,
     Entry,
     Labelled,
@@ -37,6 +38,7 @@ STUDY_COLUMNS = (
     "rescale_intercept",
     *CENTER_MM_COLUMNS,
     *CENTER_VOXEL_COLUMNS,
+    *HEIGHT_COLUMNS,
     *FACT_COLUMNS,
 )
 

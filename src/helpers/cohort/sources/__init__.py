@@ -18,7 +18,7 @@ __all__ = ["DicomTree", "ImageFolder", "Report", "Rsna", "Source", "Verse", "ope
 Report = Callable[[int, int], None]
 KINDS = {"dicom": DicomTree, "images": ImageFolder, "verse": Verse, "rsna": Rsna}
 PHANTOM_LABELS = "labels.csv"
-PHANTOM_NOTES = ("truth.csv", "phantom.json")
+PHANTOM_NOTES = ("truth.parquet", "phantom.json", "masks", "SEG")
 
 
 def open_source(params: CohortParams, *, report: Optional[Report] = None) -> Source:
@@ -32,7 +32,11 @@ def open_source(params: CohortParams, *, report: Optional[Report] = None) -> Sou
     folder = project_file(params.folder)
     if params.source == "phantom":
         spec = PhantomSpec(
-            images=dict(params.phantom_images), patients=params.phantom_patients, seed=params.phantom_seed
+            images=dict(params.phantom_images),
+            patients=params.phantom_patients,
+            seed=params.phantom_seed,
+            orientation=params.phantom_plane,
+            levels=None if params.phantom_levels is None else tuple(params.phantom_levels),
         )
         folder = simulate_cohort(spec, folder, report=report)
         notes = tuple(folder / name for name in PHANTOM_NOTES)
