@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -165,7 +166,9 @@ class TestCheck:
 
     def test_weights_that_are_neither_known_nor_a_file(self, project, capsys):
         assert cli.main(["check", "tiny.yaml", "--set", "training.weights=imagnet"]) == 1
-        assert "training.weights: 'imagnet' is no file, and none of ct, imagenet, phantom, none" in capsys.readouterr().err
+        assert (
+            "training.weights: 'imagnet' is no file, and none of ct, imagenet, phantom, none" in capsys.readouterr().err
+        )
         (project / "mine.pt").touch()
         assert cli.main(["check", "tiny.yaml", "--set", "training.weights=mine.pt"]) == 0
 
@@ -204,6 +207,32 @@ def test_report_is_built_again(project, capsys):
     assert cli.main(["report", "tiny"]) == 0
     assert capsys.readouterr().out == "Report: runs/tiny/report.html\n"
     assert (project / "runs" / "tiny" / "report.html").is_file()
+
+
+class TestPhantom:
+    def test_writes_the_asked_images_and_tells_where(self, project, capsys):
+        command = ["phantom", "--out", "sim", "-A", "2", "-B", "1", "-C", "1", "--plane", "coronal", "--seg"]
+        assert cli.main(command) == 0
+        (cohort,) = (project / "sim").iterdir()
+        labels = pd.read_csv(cohort / "labels.csv")
+        assert labels["label"].value_counts().to_dict() == {"A": 2, "B": 1, "C": 1}
+        assert labels["PatientID"].nunique() == 2
+        for folder, suffix in (("DICOM", "dcm"), ("SEG", "dcm"), ("masks", "png")):
+            assert len(list((cohort / folder).rglob(f"*.{suffix}"))) == 4, folder
+        assert f"4 images of 2 patients: sim/{cohort.name}" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["-A", "-1"], "images['A']"),
+            (["--patients", "5000"], "patients: 5000"),
+            (["--scanner-by-class", "2"], "scanner_by_class: 2.0"),
+        ],
+    )
+    def test_what_cannot_be_simulated_is_named(self, project, capsys, arguments, message):
+        assert cli.main(["phantom", "--out", "sim", *arguments]) == 1
+        assert message in capsys.readouterr().err
+        assert not (project / "sim").exists()
 
 
 def test_second_runner_is_refused(project, capsys):

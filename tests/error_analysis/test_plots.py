@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.error_analysis.plots import gallery_titles, plot_gallery, plot_saliency
+from helpers.error_analysis.plots import gallery_titles, plot_error_rates, plot_gallery, plot_saliency
 
 
 def test_titles_name_reference_prediction_and_level():
@@ -41,3 +41,25 @@ def test_nothing_to_show_is_said_in_words(overlaid):
     none = np.zeros((0, 8, 8))
     figure = plot_saliency(none, none, titles=[]) if overlaid else plot_gallery(none, titles=[])
     assert "nothing to show" in figure.texts[0].get_text()
+
+
+def test_outlines_are_drawn_where_there_is_a_mask_and_explained():
+    masks = {"body": np.zeros((2, 8, 8), dtype=bool), "broken": np.zeros((2, 8, 8), dtype=bool)}
+    masks["body"][:, 2:6, 2:6] = True
+    masks["broken"][0, 2:4, 2:6] = True
+    figure = plot_saliency(np.zeros((2, 8, 8)), np.zeros((2, 8, 8)), titles=["a", "b"], outlines=masks)
+    assert [len(axis.collections) for axis in figure.axes[:2]] == [2, 1]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["body", "broken"]
+
+
+def test_every_error_rate_has_its_line_below_its_factor():
+    rates = pd.DataFrame(
+        [("class", "A", 10, 0.5, 0.2, 0.8), ("class", "B", 4, 0.0, 0.0, 0.5), ("age", "acute", 7, 1.0, 0.6, 1.0)],
+        columns=["factor", "group", "images", "error_rate", "ci_low", "ci_high"],
+    )
+    (axis,) = plot_error_rates(rates, overall=0.4).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        "class", "A  (n = 10)", "B  (n = 4)", "age", "acute  (n = 7)",
+    ]  # fmt: skip
+    points = [line.get_xydata()[0].tolist() for line in axis.lines if line.get_marker() == "o"]
+    assert points == [[0.5, 1], [0.0, 2], [1.0, 4]]

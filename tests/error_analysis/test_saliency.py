@@ -122,3 +122,17 @@ def test_nothing_chosen_gives_nothing(trained):
         chosen, samples=samples, predictions=predictions, params=params, transform=transform, checkpoints=folder
     )
     assert len(maps.table) == len(maps.maps) == 0
+
+
+def test_batches_change_nothing_but_the_report(trained, monkeypatch):
+    samples, predictions, params, folder = trained
+    chosen = predictions[predictions["split"] == "test"][["sample_id"]].assign(y_pred="A")
+    given = {"samples": samples, "predictions": predictions, "params": params, "checkpoints": folder}
+    transform = InputTransform(params, 0.5, True, (0.0,) * 3, (1.0,) * 3)
+    whole = explain(chosen, transform=transform, **given)
+    monkeypatch.setattr("helpers.error_analysis.saliency.BATCH_SIZE", 4)
+    reports = []
+    parts = explain(chosen, transform=transform, **given, report=lambda *numbers: reports.append(numbers))
+    np.testing.assert_allclose(parts.maps, whole.maps, atol=1e-4)
+    np.testing.assert_array_equal(parts.images, whole.images)
+    assert reports == [(4, 12), (6, 12), (10, 12), (12, 12)]

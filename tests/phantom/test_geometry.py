@@ -3,10 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.phantom.geometry import Frame, capsule_depth, coverage, draw, ellipse_depth, polygon_depth
+from helpers.phantom.geometry import Frame, capsule_depth, coverage, draw, ellipsoid_depth, polygon_depth
 
 SQUARE = np.array([(-2.0, -1.0), (2.0, -1.0), (2.0, 1.0), (-2.0, 1.0)])
 coordinate = st.floats(-5, 5, width=32)
+angle = st.floats(-1.5, 1.5)
+place = st.tuples(coordinate, coordinate, coordinate)
+frames = st.builds(Frame, place, angle, angle, angle)
 
 
 def box_depth(u, v):
@@ -15,6 +18,11 @@ def box_depth(u, v):
     if max(outside_u, outside_v) <= 0:
         return -max(outside_u, outside_v)
     return -float(np.hypot(max(outside_u, 0), max(outside_v, 0)))
+
+
+def along(*points):
+    """Points given one by one as three coordinate arrays."""
+    return tuple(np.array(points, dtype=float).T)
 
 
 @settings(deadline=None)
@@ -43,31 +51,55 @@ def test_polygon_depth_broadcasts_to_a_grid_whose_inside_has_the_polygons_area()
 
 
 @settings(deadline=None)
-@given(p=coordinate, c=coordinate, angle=st.floats(-3, 3), u=coordinate, v=coordinate)
-def test_a_frame_maps_there_and_back(p, c, angle, u, v):
-    frame = Frame(p, c, angle)
-    plane = frame.to_plane(np.array([u, v]))
-    assert np.allclose(frame.to_local(*plane), (u, v), atol=1e-4)
+@given(frame=frames)
+def test_the_axes_of_a_frame_are_a_rotation(frame):
+    assert np.allclose(frame.axes.T @ frame.axes, np.eye(3), atol=1e-9)
+    assert np.linalg.det(frame.axes) == pytest.approx(1)
 
 
-def test_a_positive_angle_lowers_the_posterior_end():
-    assert Frame(0, 0, 0.3).to_plane(np.array([10.0, 0.0]))[1] == pytest.approx(10 * np.sin(0.3))
+@settings(deadline=None)
+@given(frame=frames, point=place)
+def test_a_frame_maps_there_and_back(frame, point):
+    x, p, c = (np.float32([value]) for value in frame.to_patient(np.array(point)))
+    assert np.allclose(np.concatenate(frame.to_local((x, p, c))), point, atol=1e-4)
+
+
+def test_local_coordinates_of_a_grid_have_its_broadcast_shape():
+    grid = np.zeros((4, 1, 1), np.float32), np.zeros((1, 3, 1), np.float32), np.zeros((1, 1, 2), np.float32)
+    local = Frame((1.0, 2.0, 3.0), 0.1, 0.2, 0.3).to_local(grid)
+    assert {(x.shape, x.dtype) for x in local} == {((4, 3, 2), np.dtype(np.float32))}
+
+
+@pytest.mark.parametrize(
+    ("turn", "local", "axis"),
+    [("sagittal_rad", (0.0, 10.0, 0.0), 2), ("coronal_rad", (10.0, 0.0, 0.0), 2), ("axial_rad", (10.0, 0.0, 0.0), 1)],
+    ids=["posterior end lower", "left end lower", "left end posterior"],
+)
+def test_positive_turns_go_the_documented_way(turn, local, axis):
+    moved = Frame((5.0, 6.0, 7.0), **{turn: 0.3}).to_patient(np.array(local)) - (5, 6, 7)
+    assert moved[axis] == pytest.approx(10 * np.sin(0.3))
+    assert moved[np.flatnonzero(local)[0]] == pytest.approx(10 * np.cos(0.3))
 
 
 def test_coverage_is_half_at_the_edge_and_ramps_over_its_width():
     assert coverage(np.array([-1.0, -0.1, 0.0, 0.1, 1.0]), edge_mm=0.4) == pytest.approx([0, 0.25, 0.5, 0.75, 1])
 
 
-def test_a_capsule_tapers_from_one_end_to_the_other():
-    depth = capsule_depth(
-        np.array([0.0, 10.0, 5.0, -3.0]), np.array([0.0, 0.0, 2.0, 0.0]), ends=((0, 0), (10, 0)), radii=(2, 1)
-    )
-    assert depth == pytest.approx([2.0, 1.0, -0.5, -1.0], abs=1e-5)
+def test_a_capsule_tapers_from_one_end_to_the_other_in_space():
+    points = along((0, 0, 0), (0, 0, 10), (0, 2, 5), (1.2, 1.6, 5), (0, 0, -3))
+    depth = capsule_depth(points, ends=((0, 0, 0), (0, 0, 10)), radii=(2, 1))
+    assert depth == pytest.approx([2.0, 1.0, -0.5, -0.5, -1.0], abs=1e-5)
 
 
-def test_an_ellipse_is_deepest_at_its_centre_and_zero_on_its_axes():
-    depth = ellipse_depth(np.array([1.0, 4.0, 1.0]), np.array([0.0, 0.0, 2.0]), centre=(1, 0), radii=(3, 2))
-    assert depth == pytest.approx([2, 0, 0], abs=1e-5)
+def test_a_capsule_of_no_length_is_a_ball():
+    depth = capsule_depth(along((1, 2, 3), (1, 2, 6)), ends=((1, 2, 3), (1, 2, 3)), radii=(2, 2))
+    assert depth == pytest.approx([2, -1], abs=1e-5)
+
+
+def test_an_ellipsoid_is_deepest_at_its_centre_and_zero_on_its_axes():
+    points = along((1, 0, 2), (4, 0, 2), (1, 2, 2), (1, 0, 7), (1, 0, 12))
+    depth = ellipsoid_depth(points, centre=(1, 0, 2), radii=(3, 2, 5))
+    assert depth == pytest.approx([2, 0, 0, 0, -2], abs=1e-5)
 
 
 @settings(deadline=None)

@@ -1,14 +1,21 @@
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pydicom
 import pytest
 
-from helpers.phantom import PhantomSpec, plan_cohort, simulate_cohort
+from helpers.phantom import Correlation, PhantomSpec, plan_cohort, simulate_cohort
 from helpers.phantom import simulation as simulation_module
-from helpers.phantom.simulation import LABEL_COLUMNS, MARK
+from helpers.phantom.anatomy import LEVEL_NORMS
+from helpers.phantom.segmentation import STRUCTURES, read_masks_png
+from helpers.phantom.simulation import LABELS, MARK, TRUTH, simulate_patient
+
+RATIOS = ("anterior_ratio", "middle_ratio", "posterior_ratio")
+LABEL_COLUMNS = ("file", "PatientID", "label", "level", "x0", "y0", "x1", "y1", *RATIOS)
 
 
 def fingerprints(folder):
@@ -17,6 +24,12 @@ def fingerprints(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+@pytest.fixture
+def tables(small_cohort):
+    """Labels and truth, whose rows belong together."""
+    return pd.read_csv(small_cohort / LABELS), pd.read_parquet(small_cohort / TRUTH)
 
 
 @pytest.fixture
@@ -41,6 +54,10 @@ def test_the_default_is_the_papers_class_counts():
         ({"patients": 699}, "patients: 699 patients need at least as many images, got 698"),
         ({"patients": 100}, "patients: 698 images need at least 175 patients"),
         ({"seed": -1}, "seed: -1"),
+        ({"orientation": "oblique"}, "orientation: 'oblique'"),
+        ({"levels": ("T12", "L1", "L2")}, "levels: .*at least 4"),
+        ({"levels": ("L1", "L1", "L1", "L1")}, "levels: .*at least 4"),
+        ({"levels": ("T8", "T12", "L1", "L2")}, "levels: .*'T8'"),
     ],
 )
 def test_impossible_specifications_are_refused_by_field(fields, message):
@@ -50,7 +67,9 @@ def test_impossible_specifications_are_refused_by_field(fields, message):
 
 def test_the_digest_follows_every_field_and_the_format(monkeypatch):
     specs = [PhantomSpec(), PhantomSpec(seed=1), PhantomSpec(patients=351), PhantomSpec(images={"A": 300, "B": 100})]
-    assert len({spec.digest for spec in specs}) == 4
+    specs += [PhantomSpec(orientation="axial"), PhantomSpec(segmentations=True)]
+    specs += [PhantomSpec(levels=("T12", "L1", "L2", "L3")), PhantomSpec(correlation=Correlation(scanner_share=0.5))]
+    assert len({spec.digest for spec in specs}) == len(specs)
     assert PhantomSpec(images={"B": 295, "C": 124, "A": 279}).digest == PhantomSpec().digest
     before = PhantomSpec().digest
     monkeypatch.setattr(simulation_module, "FORMAT_VERSION", -1)
@@ -82,27 +101,90 @@ def test_patients_have_one_kind_of_fracture_and_lend_normal_levels():
     assert sum(hand == {"C"} for hand in hands) > 10
 
 
-def test_the_cohort_has_its_counts_files_and_columns(small_cohort, small_spec):
-    labels, truth = (pd.read_csv(small_cohort / name) for name in ("labels.csv", "truth.csv"))
+def test_the_cohort_has_its_counts_files_and_columns(small_cohort, small_spec, tables):
+    labels, truth = tables
     assert tuple(labels.columns) == LABEL_COLUMNS
     assert labels["label"].value_counts().to_dict() == small_spec.images
     assert labels["PatientID"].nunique() == small_spec.patients
-    assert labels["file"].tolist() == truth["file"].tolist()
-    on_disk = {path.relative_to(small_cohort).as_posix() for path in (small_cohort / "DICOM").rglob("*.dcm")}
-    assert on_disk == set(labels["file"])
+    for folder, column, table in (("DICOM", "file", labels), ("masks", "masks", truth)):
+        on_disk = {p.relative_to(small_cohort).as_posix() for p in (small_cohort / folder).rglob("*") if p.is_file()}
+        assert on_disk == set(table[column])
+    assert not (small_cohort / "SEG").exists()
     assert small_cohort.name == f"phantom-{small_spec.digest[:12]}"
-    assert json.loads((small_cohort / MARK).read_text())["digest"] == small_spec.digest
+    mark = json.loads((small_cohort / MARK).read_text())
+    assert (mark["digest"], mark["simulated"]) == (small_spec.digest, True)
 
 
-def test_labels_agree_with_the_measured_truth(small_cohort):
-    truth = pd.read_csv(small_cohort / "truth.csv", keep_default_na=False)
-    by_label = dict(list(truth.groupby("label")))
-    assert (by_label["C"]["height_ratio"] >= 0.84).all()
-    assert (truth[truth["label"] != "C"]["height_ratio"] <= 0.80).all()
-    assert by_label["B"]["canal_narrowing"].between(0.10, 0.60).all()
-    assert (truth[truth["label"] != "B"]["canal_narrowing"] <= 0.08).all()
-    assert set(by_label["C"]["subtype"]) == {"none"}
-    assert set(by_label["B"]["ao_type"]) <= {"A3", "A4"}
+def test_labels_and_truth_tell_the_same(tables):
+    labels, truth = tables
+    for column in ("file", "PatientID", "label", "level"):
+        assert labels[column].tolist() == truth[column].tolist()
+    assert np.allclose(labels[[*RATIOS]], truth[[*RATIOS]], atol=1e-4)
+    assert not truth.isna().any().any()
+
+
+def test_labels_agree_with_the_measured_truth(tables):
+    truth = tables[1]
+    ratios, narrowing = truth["height_ratio"], truth["canal_narrowing"]
+    fractured, burst = truth["label"] != "C", truth["label"] == "B"
+    assert (ratios[~fractured] >= 0.84).all()
+    assert (ratios[fractured] <= 0.80).all()
+    assert narrowing[burst].between(0.10, 0.60).all()
+    assert (narrowing[~burst] <= 0.08).all()
+    assert (truth["posterior_wall_broken"] == burst).all()
+    assert ((truth["subtype"] == "none") == ~fractured).all()
+    assert ((truth["acuteness"] == "none") == ~fractured).all()
+    assert set(truth["ao_type"][burst]) <= {"A3", "A4"}
+    assert set(truth["ao_type"][fractured & ~burst]) <= {"A1", "A2"}
+    assert truth["posterior_ratio"][burst].mean() < truth["posterior_ratio"][fractured & ~burst].mean()
+
+
+def test_the_columns_of_the_truth_follow_from_each_other(tables):
+    truth = tables[1]
+    heights = truth[["anterior_height_mm", "middle_height_mm", "posterior_height_mm"]].to_numpy()
+    ratios = truth[[*RATIOS]].to_numpy()
+    assert np.allclose(ratios.min(axis=1), truth["height_ratio"])
+    assert np.allclose(truth["fragment_mm"] / truth["canal_mm"], truth["canal_narrowing"])
+    # Heights over ratios is the level's normal shape: the same taper for every body of a level.
+    normal = heights / ratios
+    for level, rows in truth.groupby("level").groups.items():
+        anterior, posterior = normal[rows, 0], normal[rows, 2]
+        ratio = LEVEL_NORMS[level].anterior_ratio - 1
+        assert np.allclose(anterior / posterior, (1 + 0.95 * ratio) / (1 + 0.05 * ratio)), level
+    assert truth.groupby("PatientID")[["age_years", "sex", "station", "patient_entropy"]].nunique().max().max() == 1
+
+
+def test_the_masks_of_a_row_agree_with_its_label_and_box(small_cohort, tables):
+    for row, true in zip(*(table.itertuples() for table in tables), strict=True):
+        masks = read_masks_png(small_cohort / true.masks)
+        assert tuple(masks) == tuple(STRUCTURES)
+        assert masks["fragment"].any() <= (row.label == "B")
+        body = np.argwhere(masks["body"] & ~masks["fragment"])[:, ::-1]
+        slack = 1.6 / true.pixel_mm + 0.5
+        assert (body.min(axis=0) >= np.array([row.x0, row.y0]) - slack).all()
+        assert (body.max(axis=0) <= np.array([row.x1, row.y1]) + slack).all()
+
+
+@pytest.mark.parametrize("orientation", ["sagittal", "coronal", "axial"])
+def test_a_cohort_may_be_taken_in_any_plane_at_given_levels_with_segmentations(tmp_path, orientation):
+    levels = ("T12", "L1", "L2", "L3")
+    spec = PhantomSpec(
+        images={"A": 1, "B": 1, "C": 1}, patients=1, seed=1, orientation=orientation, levels=levels, segmentations=True
+    )
+    cohort = simulate_cohort(spec, tmp_path, workers=1)
+    truth = pd.read_parquet(cohort / TRUTH)
+    assert set(truth["orientation"]) == {orientation}
+    assert set(truth["level"]) <= set(levels)
+    assert len(list((cohort / "SEG").rglob("*.dcm"))) == 3
+
+
+def test_the_association_moves_patients_between_scanners_and_leaves_their_anatomy(tiny_spec):
+    bound = replace(tiny_spec, correlation=Correlation(scanner_by_class=1.0))
+    pairs = [[simulate_patient(task)[0] for task in plan_cohort(spec)] for spec in (tiny_spec, bound)]
+    for free, tied in zip(*pairs, strict=True):
+        assert (free.age, free.sex, free.tissue) == (tied.age, tied.sex, tied.tissue)
+        for level, vertebra in free.spine.vertebrae.items():
+            assert vertebra.frame == tied.spine.at(level).frame
 
 
 def test_files_belong_to_the_patient_of_their_row(small_cohort):
@@ -117,8 +199,9 @@ def test_files_belong_to_the_patient_of_their_row(small_cohort):
     assert len(instances) == len(labels)
 
 
-def test_bytes_do_not_depend_on_the_number_of_workers(small_cohort, small_spec, tmp_path):
-    other = simulate_cohort(small_spec, tmp_path, workers=2)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bytes_follow_from_the_seed_and_not_from_the_number_of_workers(small_cohort, small_spec, tmp_path, workers):
+    other = simulate_cohort(small_spec, tmp_path, workers=workers)
     assert fingerprints(other) == fingerprints(small_cohort)
 
 

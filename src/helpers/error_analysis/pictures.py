@@ -19,11 +19,16 @@ def reading_crops(pixels: np.ndarray, *, size: int) -> np.ndarray:
     -------
     (N, size, size) float32 in [0, 1]; 8-bit images keep the window that they came with.
     """
-    offset = (pixels.shape[-1] - size) // 2
-    cut = slice(offset, offset + size)
     shown = pixels if pixels.ndim == 3 else pixels[:, 1]
-    crops = shown[:, cut, cut].astype(np.float32)
+    crops = cut_centre(shown, size=size).astype(np.float32)
     if pixels.dtype == np.uint8:
         return crops / 255
     center, width = BONE_WINDOW
     return np.clip((crops - center) / width + 0.5, 0, 1)
+
+
+def cut_centre(pixels: np.ndarray, *, size: int) -> np.ndarray:
+    """The centre (..., size, size) of squares (..., H, H), where the network's input is cut."""
+    offset = (pixels.shape[-1] - size) // 2
+    cut = slice(offset, offset + size)
+    return pixels[..., cut, cut]

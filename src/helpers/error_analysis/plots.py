@@ -1,11 +1,20 @@
 """Figures of notebook 05: galleries of images and saliency maps."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
 
 COLUMNS = 4
+INK = "#222222"
+# Colour and style of each outline, apart from each other in grey print too.
+OUTLINES = (("#56B4E9", "-"), ("#009E73", "--"), ("#CC79A7", ":"))
+NO_OUTLINES: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def plot_gallery(images: np.ndarray, *, titles: list[str]) -> Figure:
@@ -26,17 +35,73 @@ def plot_gallery(images: np.ndarray, *, titles: list[str]) -> Figure:
     return figure
 
 
-def plot_saliency(images: np.ndarray, maps: np.ndarray, *, titles: list[str]) -> Figure:
-    """Images with their Grad-CAM laid over, all on one scale, with a colour bar."""
+def plot_saliency(
+    images: np.ndarray, maps: np.ndarray, *, titles: list[str], outlines: Mapping[str, np.ndarray] = NO_OUTLINES
+) -> Figure:
+    """Images with their Grad-CAM laid over, all on one scale, with a colour bar.
+
+    Parameters
+    ----------
+    images
+        (N, H, W) windowed images in [0, 1].
+    maps
+        (N, H, W) Grad-CAM in [0, 1].
+    titles
+        N titles.
+    outlines
+        (N, H, W) bool masks by name whose edges are drawn, at most three names.
+    """
     if len(images) == 0:
         return plot_gallery(images, titles=titles)
     figure, axes = _grid(len(images))
-    for axis, image, saliency, title in zip(axes, images, maps, titles, strict=False):
+    for index, (axis, image, saliency, title) in enumerate(zip(axes, images, maps, titles, strict=False)):
         axis.imshow(image, cmap="gray", vmin=0, vmax=1)
         shown = axis.imshow(saliency, cmap="inferno", vmin=0, vmax=1, alpha=0.45 * (saliency > 0.1))
         axis.set_title(title, fontsize=9)
+        for (_, masks), (colour, style) in zip(outlines.items(), OUTLINES, strict=False):
+            if masks[index].any():
+                axis.contour(masks[index], [0.5], colors=[colour], linestyles=[style], linewidths=1)
     bar = figure.colorbar(shown, ax=list(axes), shrink=0.6, location="right")
     bar.set_label("Grad-CAM, share of each map's maximum")
+    if outlines:
+        lines = [
+            Line2D([], [], color=colour, linestyle=style, label=name)
+            for name, (colour, style) in zip(outlines, OUTLINES, strict=False)
+        ]
+        figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize=9, frameon=False)
+    plt.close(figure)
+    return figure
+
+
+def plot_error_rates(rates: pd.DataFrame, *, overall: float) -> Figure:
+    """Error rates of groups with their intervals, one line for each, headed by their factor.
+
+    Parameters
+    ----------
+    rates
+        Result of `errors_by_truth`.
+    overall
+        Error rate of all images, drawn as a vertical line.
+    """
+    figure, axis = plt.subplots(
+        figsize=(7, 1.2 + 0.26 * (len(rates) + rates["factor"].nunique())), layout="constrained"
+    )
+    position, ticks = 0, {}
+    for factor, groups in rates.groupby("factor", sort=False):
+        ticks[position] = factor
+        for row in groups.itertuples():
+            position += 1
+            ticks[position] = f"{row.group}  (n = {row.images})"
+            axis.plot([row.ci_low, row.ci_high], [position, position], color=INK, linewidth=1.5)
+            axis.plot(row.error_rate, position, marker="o", color=INK, markersize=5, clip_on=False)
+        position += 1
+    axis.axvline(overall, color=INK, linewidth=0.8, linestyle=":")
+    axis.set_yticks(list(ticks), list(ticks.values()))
+    for label in axis.get_yticklabels():
+        label.set_fontweight("bold" if label.get_text() in set(rates["factor"]) else "normal")
+    axis.tick_params(axis="y", length=0)
+    axis.set(xlim=(0, 1), ylim=(position - 0.5, -0.5), xlabel="Error rate with 95 % Wilson interval")
+    axis.xaxis.set_major_formatter(PercentFormatter(1))
     plt.close(figure)
     return figure
 

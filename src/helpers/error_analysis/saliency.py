@@ -1,6 +1,6 @@
 """Grad-CAM of the network that tested a sample: where the last convolutions speak for the predicted class."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,6 +15,9 @@ from torchvision.models import ResNet
 from helpers.error_analysis.pictures import reading_crops
 from helpers.study.params import TrainingParams
 from helpers.training import InputTransform, Samples, load_network
+
+BATCH_SIZE = 32
+Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ def grad_cam(network: ResNet, images: Tensor, *, targets: Tensor) -> np.ndarray:
     -------
     (N, S, S) float32, each map divided by its maximum; all zero if no evidence is positive.
     """
-    network.requires_grad_(True)  # a frozen layer4 would give no gradient
+    # a frozen layer4 would give no gradient; below it none is wanted, and nothing needs to be kept for one
+    network.requires_grad_(False)
+    network.layer4.requires_grad_(True)
     maps = LayerGradCam(network, network.layer4).attribute(images, target=targets, relu_attributions=True)
     maps = LayerAttribution.interpolate(maps, tuple(images.shape[-2:]), interpolate_mode="bilinear")[:, 0]
     peak = maps.amax((1, 2), keepdim=True)
@@ -67,7 +72,7 @@ def grad_cam(network: ResNet, images: Tensor, *, targets: Tensor) -> np.ndarray:
 
 def explain(
     chosen: pd.DataFrame, *, samples: Samples, predictions: pd.DataFrame, params: TrainingParams,
-    transform: InputTransform, checkpoints: Path,
+    transform: InputTransform, checkpoints: Path, report: Report | None = None,
 ) -> SaliencyMaps:  # fmt: skip
     """Explain the predicted class of each chosen sample with a network that had it in its test fold.
 
@@ -83,20 +88,27 @@ def explain(
         Training section and input transform of the run.
     checkpoints
         Folder of the trained networks.
+    report
+        Called as ``report(done, total)`` with numbers of samples.
     """
     torch.set_num_threads(params.threads)
     tested = predictions[predictions["split"] == "test"].sort_values(["seed", "fold"]).drop_duplicates("sample_id")
     chosen = chosen[["sample_id", "y_pred"]].merge(tested[["sample_id", "fold", "seed"]], on="sample_id")
     size = params.input_size
     images, maps = np.zeros((2, len(chosen), size, size), dtype=np.float32)
+    done = 0
     for (fold, seed), group in chosen.groupby(["fold", "seed"]):
         file = checkpoints / f"fold{fold}_seed{seed}.safetensors"
         network = load_network(file, params=params, n_classes=len(samples.classes))
-        pixels = samples.images[samples.rows(group["sample_id"])]
-        batch = transform.plain(pixels)
-        targets = torch.tensor([samples.classes.index(key) for key in group["y_pred"]])
-        maps[group.index] = grad_cam(network, batch, targets=targets)
-        images[group.index] = reading_crops(pixels, size=size)
+        for start in range(0, len(group), BATCH_SIZE):
+            batch = group.iloc[start : start + BATCH_SIZE]
+            pixels = samples.images[samples.rows(batch["sample_id"])]
+            targets = torch.tensor([samples.classes.index(key) for key in batch["y_pred"]])
+            maps[batch.index] = grad_cam(network, transform.plain(pixels), targets=targets)
+            images[batch.index] = reading_crops(pixels, size=size)
+            done += len(batch)
+            if report is not None:
+                report(done, len(chosen))
     return SaliencyMaps(_peaks(chosen, maps, spacing_mm=transform.spacing_mm), images, maps)
 
 

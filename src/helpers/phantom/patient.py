@@ -24,7 +24,7 @@ class PatientRanges:
     age_years: tuple[tuple[str, float, float], ...] = (("A", 65, 12), ("B", 55, 14), ("C", 58, 15))
     age_limits: Range = (20.0, 92.0)
     female: tuple[tuple[str, float], ...] = (("A", 0.58), ("B", 0.46), ("C", 0.52))
-    neighbour_rates: tuple[tuple[str, float], ...] = (("A", 0.12), ("B", 0.04), ("C", 0.20))
+    neighbour_rates: tuple[tuple[str, float], ...] = (("A", 0.18), ("B", 0.04), ("C", 0.20))
     adjacent_weight: float = 0.15
     same_level_rate: float = 0.5
     midline_rate: float = 0.6

@@ -19,6 +19,8 @@ from helpers.phantom.tissue import Texture, Tissue
 
 #: How far osteophytes, clefts and most fragments may stand out of a body's corners.
 _BODY_MARGIN_MM = 9.0
+#: How far discs may bulge beyond the plates beside them or be pressed into these as nodes.
+_DISC_MARGIN_MM = 6.0
 #: How far from a body's middle its processes and ribs may end.
 _ARCH_REACH_MM = 90.0
 #: Discs reach this far into the bone, which is painted over them, so that no seam shows.
@@ -88,7 +90,7 @@ def _paint_disc(canvas: Canvas, *, above: Vertebra, below: Vertebra, tissue: Tis
         vertebra.frame.to_patient(vertebra.shape.plate_corners(lower=lower))
         for vertebra, lower in ((above, True), (below, False))
     ]
-    window = canvas.around(np.concatenate(ends), margin_mm=3.0)
+    window = canvas.around(np.concatenate(ends), margin_mm=_DISC_MARGIN_MM)
     if window is None:
         return
     front, back = np.random.default_rng((entropy, LEVELS.index(above.level), 1)).uniform(-0.5, 2.0, size=2)

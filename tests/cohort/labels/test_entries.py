@@ -25,6 +25,12 @@ def test_a_good_row_becomes_an_entry():
     assert (found.mm_per_px, found.view.slice_index, found.facts) == (0.4, 7, {"site": "north"})
 
 
+def test_heights_are_numbers_or_refused():
+    assert parse(anterior_ratio="0.75", posterior_ratio="1").facts == {"anterior_ratio": 0.75, "posterior_ratio": 1.0}
+    with pytest.raises(NotUsable, match="bad_number: middle_ratio 'low' is not a number"):
+        parse(middle_ratio="low")
+
+
 @pytest.mark.parametrize(
     ("columns", "unit"),
     [

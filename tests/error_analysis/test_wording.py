@@ -1,0 +1,13 @@
+from helpers.error_analysis.wording import with_interval
+from helpers.evaluation.estimates import Metric
+
+
+def test_interval_stands_in_brackets():
+    metric = Metric(0.5, 0.25, 0.754, "bootstrap", 10, 5)
+    text = with_interval(metric, decimals=2)
+    assert text.startswith("0.50 (0.25")
+    assert text.endswith("0.75)")
+
+
+def test_without_an_interval_the_estimate_stands_alone():
+    assert with_interval(Metric(0.5, None, None, None, 10, 1), decimals=3) == "0.500"
