@@ -2,7 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.error_analysis.plots import gallery_titles, plot_error_rates, plot_gallery, plot_saliency
+from helpers.error_analysis import reading_crops
+from helpers.error_analysis.plots import (
+    gallery_titles,
+    plot_error_rates,
+    plot_gallery,
+    plot_saliency,
+    plot_thumbnails,
+    score_titles,
+)
 
 
 def test_titles_name_reference_prediction_and_level():
@@ -63,3 +71,27 @@ def test_every_error_rate_has_its_line_below_its_factor():
     ]  # fmt: skip
     points = [line.get_xydata()[0].tolist() for line in axis.lines if line.get_marker() == "o"]
     assert points == [[0.5, 1], [0.0, 2], [1.0, 4]]
+
+
+@pytest.mark.parametrize("pixels", [np.full((11, 8, 8), 200, np.uint8), np.full((11, 8, 8), 675, np.int16)])
+def test_thumbnails_stand_in_rows_of_ten_with_a_frame_by_answer(pixels):
+    is_right = [True] * 8 + [False] * 3
+    images = reading_crops(pixels, size=4)
+    figure = plot_thumbnails(images, titles=[str(number) for number in range(11)], is_right=is_right)
+    shown = [axis for axis in figure.axes if axis.images]
+    assert [axis.get_title() for axis in shown] == [str(number) for number in range(11)]
+    assert {axis.get_subplotspec().colspan.start for axis in shown} == set(range(10))
+    widths = [axis.spines["left"].get_linewidth() for axis in shown]
+    colours = [axis.spines["left"].get_edgecolor() for axis in shown]
+    assert len(set(colours[:8])) == len(set(colours[8:])) == 1
+    assert colours[0] != colours[8]
+    assert min(widths[8:]) > max(widths[:8])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["right: 8", "wrong: 3"]
+    np.testing.assert_allclose(shown[0].images[0].get_array(), 200 / 255 if pixels.dtype == np.uint8 else 0.75)
+
+
+def test_titles_of_scored_samples_leave_out_what_is_not_known():
+    scores = pd.DataFrame(
+        {"level": ["T12", None], "label": ["fracture", "C"], "grade": [2.0, np.nan], "score": [0.876, 0.1]}
+    )
+    assert score_titles(scores) == ["T12 fracture\ngrade 2, 0.88", "C\n0.10"]

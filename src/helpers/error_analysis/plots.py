@@ -1,6 +1,6 @@
 """Figures of notebook 05: galleries of images and saliency maps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import matplotlib.pyplot as plt
@@ -11,9 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 COLUMNS = 4
+THUMBNAIL_COLUMNS = 10
 INK = "#222222"
 # Colour and style of each outline, apart from each other in grey print too.
 OUTLINES = (("#56B4E9", "-"), ("#009E73", "--"), ("#CC79A7", ":"))
+# Colour and width in points of the frames, apart by their width where colours are not.
+RIGHT, WRONG = ("#56B4E9", 1.5), ("#D55E00", 3.5)
 NO_OUTLINES: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
@@ -73,6 +76,34 @@ def plot_saliency(
     return figure
 
 
+def plot_thumbnails(images: np.ndarray, *, titles: list[str], is_right: Sequence[bool]) -> Figure:
+    """Small images in rows of ten, each with a frame that says whether its answer is right.
+
+    Parameters
+    ----------
+    images
+        (N, H, W) windowed images in [0, 1].
+    titles
+        N titles of one or two short lines.
+    is_right
+        N answers.
+    """
+    figure, axes = _grid(len(images), columns=THUMBNAIL_COLUMNS, cell=(1.0, 1.3))
+    for axis, image, title, right in zip(axes, images, titles, is_right, strict=False):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=1)
+        axis.set_title(title, fontsize=7, pad=3, linespacing=1.1)
+        colour, width = RIGHT if right else WRONG
+        axis.set(xticks=[], yticks=[])
+        axis.set_axis_on()
+        axis.spines[:].set(color=colour, linewidth=width)
+    n_right = int(np.sum(is_right))
+    frames = ((f"right: {n_right}", RIGHT), (f"wrong: {len(images) - n_right}", WRONG))
+    lines = [Line2D([], [], color=colour, linewidth=width, label=name) for name, (colour, width) in frames]
+    figure.legend(handles=lines, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+    plt.close(figure)
+    return figure
+
+
 def plot_error_rates(rates: pd.DataFrame, *, overall: float) -> Figure:
     """Error rates of groups with their intervals, one line for each, headed by their factor.
 
@@ -113,10 +144,18 @@ def gallery_titles(rows: pd.DataFrame) -> list[str]:
     return (first.str.strip() + "\n" + rows["sample_id"]).tolist()
 
 
-def _grid(n: int) -> tuple[Figure, np.ndarray]:
-    n_rows = max(1, -(-n // COLUMNS))
+def score_titles(scores: pd.DataFrame) -> list[str]:
+    """Level where known and reference label of each row; below it severity where known and score."""
+    first = (scores["level"].fillna("") + " " + scores["label"]).str.strip()
+    grades = scores["grade"].map("grade {:g}, ".format, na_action="ignore").fillna("")
+    return (first + "\n" + grades + scores["score"].map("{:.2f}".format)).tolist()
+
+
+def _grid(n: int, *, columns: int = COLUMNS, cell: tuple[float, float] = (2.5, 2.8)) -> tuple[Figure, np.ndarray]:
+    """Axes for `n` images in cells of so many inches, width and height."""
+    n_rows = max(1, -(-n // columns))
     figure, axes = plt.subplots(
-        n_rows, COLUMNS, figsize=(2.5 * COLUMNS, 2.8 * n_rows), squeeze=False, layout="constrained"
+        n_rows, columns, figsize=(cell[0] * columns, cell[1] * n_rows), squeeze=False, layout="constrained"
     )
     for axis in axes.flat:
         axis.axis("off")
