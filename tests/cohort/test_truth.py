@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,6 +50,21 @@ def test_other_names_of_classes_keep_the_simulated_one(cohort, params):
 
 def test_a_cohort_that_is_not_simulated_has_none():
     assert read_truth(pd.DataFrame(), params=CohortParams(source="images")) is None
+
+
+def test_reading_never_simulates(cohort, params, tmp_path):
+    absent = params.model_copy(update={"folder": str(tmp_path)})
+    with pytest.raises(CohortError, match="01_data_audit"):
+        read_truth(cohort, params=absent)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_table_of_truth_is_named(cohort, params, tmp_path):
+    copied = Path(shutil.copytree(params.folder, tmp_path / "data"))
+    (file,) = copied.glob("phantom-*/truth.parquet")
+    file.unlink()
+    with pytest.raises(CohortError, match=r"truth\.parquet is missing.*01_data_audit"):
+        read_truth(cohort, params=params.model_copy(update={"folder": str(copied)}))
 
 
 def test_a_cohort_table_of_other_files_is_refused(cohort, params):

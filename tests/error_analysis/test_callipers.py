@@ -25,10 +25,10 @@ def table() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def splits(table) -> pd.DataFrame:
-    patients = table["PatientID"].str[1:].astype(int)
+    blocks = table["PatientID"].str[1:].astype(int) // 3  # patients of all classes
     parts = []
     for fold in range(3):
-        split = np.select([patients % 3 == fold, patients % 3 == (fold + 1) % 3], ["test", "validation"], "train")
+        split = np.select([blocks % 3 == fold, blocks % 3 == (fold + 1) % 3], ["test", "validation"], "train")
         parts.append(pd.DataFrame({"sample_id": table["sample_id"], "fold": fold, "split": split}))
     return pd.concat(parts, ignore_index=True)
 
@@ -63,13 +63,32 @@ def test_surer_hands_are_right_more_often(table, splits):
     assert wild < 0.55
 
 
+def test_the_validation_part_is_not_learned_from(table, splits):
+    readings = calliper_readings(table, error_mm=1.0, rng=np.random.default_rng(0))
+    known = splits[(splits["fold"] == 0) & (splits["split"] == "validation")]["sample_id"]
+    in_validation = table["sample_id"].isin(known)
+    changed = table.assign(label=table["label"].mask(in_validation, "C"))
+    fold = splits[splits["fold"] == 0]
+    found = [calliper_predictions(readings, truth=truth, splits=fold) for truth in (table, changed)]
+    pd.testing.assert_frame_equal(*found)
+
+
+def test_a_rare_class_weighs_as_much_as_the_others(table, splits):
+    """Readings that say nothing give every class the same probability, however few samples it has."""
+    rare = table[(table["label"] != "B") | (np.arange(len(table)) % 10 == 1)].reset_index(drop=True)
+    readings = pd.DataFrame({"lowest": 1.0, "narrowing": 0.0}, index=rare.index)
+    logits = calliper_predictions(readings, truth=rare, splits=splits).filter(regex="^logit_")
+    np.testing.assert_allclose(np.exp(logits), 1 / 3, atol=1e-3)
+
+
 def test_what_is_tested_is_never_learned_from(table, splits):
     """Labels that say nothing of the readings cannot be told out of fold."""
     shuffled = table.assign(label=np.random.default_rng(0).permutation(table["label"]))
     assert accuracy(shuffled, splits, error_mm=0.0) < 0.45
 
 
-def test_the_network_stands_beside_the_callipers(table, splits):
+def test_the_network_stands_beside_the_callipers(table, splits, monkeypatch):
+    monkeypatch.setattr("helpers.error_analysis.callipers.READINGS", 2)
     readings = calliper_readings(table, error_mm=0.0, rng=np.random.default_rng(0))
     network = calliper_predictions(readings, truth=table, splits=splits)
     compared = compare_callipers(

@@ -4,7 +4,8 @@ import pytest
 
 from helpers.cohort.truth import Truth
 from helpers.error_analysis import SaliencyMaps, localisation_table, localise, pick_typical, target_masks
-from helpers.error_analysis.localisation import BODY, FRACTURE, ratio_of_sums
+from helpers.error_analysis.localisation import BODY, FRACTURE, map_shares, over_others
+from helpers.evaluation.bootstrap import patient_weights
 from helpers.preprocessing import Field
 from helpers.study import EvaluationParams, PreprocessingParams
 
@@ -17,9 +18,10 @@ def known_truth(labels: str, tmp_path) -> Truth:
     return Truth(table.assign(PatientID=[f"p{i // 2}" for i in range(len(labels))]), tmp_path)
 
 
-def saliency(maps: np.ndarray, *, targets: str) -> SaliencyMaps:
+def saliency(maps: np.ndarray, *, targets: str, cells: np.ndarray | None = None) -> SaliencyMaps:
+    """Maps whose cells are their pixels, unless others are given."""
     table = pd.DataFrame({"sample_id": [f"s{i}" for i in range(len(maps))], "target": list(targets)})
-    return SaliencyMaps(table, np.zeros_like(maps), maps)
+    return SaliencyMaps(table, np.zeros_like(maps), maps if cells is None else cells, maps)
 
 
 @pytest.fixture
@@ -35,20 +37,15 @@ def test_shares_of_an_even_map_are_those_of_the_area(quadrant, tmp_path):
     even = saliency(np.ones((1, 20, 20), dtype=np.float32), targets="A")
     (row,) = localise(even, masks=masks, truth=known_truth("A", tmp_path), spacing_mm=1.0).to_dict("records")
     assert row["region"] == BODY
-    assert not row["is_error"]
-    assert [row[name] for name in ("map_share", "area_share", "average_share")] == pytest.approx([0.25] * 3)
+    assert [row[name] for name in ("map_share", "area_share")] == pytest.approx([0.25] * 2)
 
 
-def test_each_map_is_told_from_the_average_one(quadrant, tmp_path):
-    maps = np.zeros((2, 20, 20), dtype=np.float32)
-    maps[0][quadrant] = 0.5
-    maps[1][~quadrant] = 1.0
-    masks = {BODY: np.stack([quadrant, ~quadrant])}
-    found = localise(saliency(maps, targets="AB"), masks=masks, truth=known_truth("AA", tmp_path), spacing_mm=1.0)
-    assert found["map_share"].tolist() == pytest.approx([1, 1])
-    assert found["average_share"].tolist() == pytest.approx([0.5, 0.5])
-    assert found["area_share"].tolist() == pytest.approx([0.25, 0.75])
-    assert found["is_error"].tolist() == [False, True]
+def test_wrong_predictions_are_left_out(quadrant, tmp_path):
+    maps = np.ones((3, 20, 20), dtype=np.float32)
+    masks = {BODY: np.stack([quadrant] * 3)}
+    found = localise(saliency(maps, targets="BAC"), masks=masks, truth=known_truth("AAC", tmp_path), spacing_mm=1.0)
+    assert found["sample_id"].tolist() == ["s1", "s2"]
+    assert found["row"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(("column", "spacing_mm", "hit"), [(5, 1.0, True), (12, 1.0, True), (13, 1.0, False),
@@ -63,7 +60,31 @@ def test_a_peak_hits_up_to_three_millimetres_beside_the_mask(quadrant, column, s
         spacing_mm=spacing_mm,
     )
     assert found["hit"].tolist() == [hit]
-    assert found["hit_area_share"].item() > 0.25
+
+
+def test_chance_knows_that_peaks_lie_on_a_grid(tmp_path):
+    """A mask around the middle of five cells in a row covers little of the crop, but the centre of one in 25 cells."""
+    middle = np.zeros((1, 40, 40), dtype=bool)
+    middle[:, 18:22, 18:22] = True
+    maps = saliency(np.ones((1, 40, 40), dtype=np.float32), targets="A", cells=np.ones((1, 5, 5), dtype=np.float32))
+    found = localise(maps, masks={BODY: middle}, truth=known_truth("A", tmp_path), spacing_mm=1.0)
+    assert found["hit_by_chance"].item() == pytest.approx(1 / 25)
+    assert found["area_share"].item() == pytest.approx(16 / 1600)
+
+
+def test_the_average_peak_is_that_of_the_class(tmp_path):
+    """Two maps point to the corner and one to the middle: their average points to the corner, that of others does not
+    matter, and a strong map counts no more than a faint one.
+    """
+    cells = np.zeros((4, 5, 5), dtype=np.float32)
+    cells[[0, 1], 0, 0] = 1
+    cells[[2, 3], 2, 2] = 50
+    middle = np.zeros((4, 40, 40), dtype=bool)
+    middle[:, 18:22, 18:22] = True
+    maps = saliency(np.ones((4, 40, 40), dtype=np.float32), targets="AAAB", cells=cells)
+    found = localise(maps, masks={BODY: middle}, truth=known_truth("AAAB", tmp_path), spacing_mm=1.0)
+    assert found["hit"].tolist() == [False, False, True, True]
+    assert found["hit_by_average"].tolist() == [False, False, False, True]
 
 
 def test_a_map_without_evidence_counts_for_nothing(quadrant, tmp_path):
@@ -72,7 +93,6 @@ def test_a_map_without_evidence_counts_for_nothing(quadrant, tmp_path):
     masks = {BODY: np.stack([quadrant] * 2)}
     found = localise(saliency(maps, targets="AA"), masks=masks, truth=known_truth("AA", tmp_path), spacing_mm=1.0)
     assert found["sample_id"].tolist() == ["s1"]
-    assert found["average_share"].item() == pytest.approx(0.25)
 
 
 def test_no_maps_give_no_rows(tmp_path):
@@ -80,33 +100,61 @@ def test_no_maps_give_no_rows(tmp_path):
     masks = {BODY: np.zeros((0, 20, 20), dtype=bool)}
     found = localise(empty, masks=masks, truth=known_truth("", tmp_path), spacing_mm=1.0)
     assert found.empty
-    assert localisation_table(found, class_names=NAMES, params=PARAMS).empty
+    assert localisation_table(found, maps=empty, masks=masks, class_names=NAMES, params=PARAMS).empty
     assert pick_typical(found, n=4) == []
 
 
 def test_table_has_a_row_for_each_class_and_region(quadrant, tmp_path):
-    maps = np.ones((4, 20, 20), dtype=np.float32)
-    broken = np.stack([quadrant, quadrant, np.zeros_like(quadrant), np.zeros_like(quadrant)])
-    masks = {BODY: np.stack([quadrant] * 4), FRACTURE: broken}
-    found = localise(saliency(maps, targets="AACC"), masks=masks, truth=known_truth("AACC", tmp_path), spacing_mm=1.0)
-    table = localisation_table(found, class_names=NAMES, params=PARAMS)
+    maps = saliency(np.ones((6, 20, 20), dtype=np.float32), targets="AAACCC")
+    broken = np.stack([quadrant] * 3 + [np.zeros_like(quadrant)] * 3)
+    masks = {BODY: np.stack([quadrant] * 6), FRACTURE: broken}
+    found = localise(maps, masks=masks, truth=known_truth("AAACCC", tmp_path), spacing_mm=1.0)
+    table = localisation_table(found, maps=maps, masks=masks, class_names=NAMES, params=PARAMS)
     assert table[["class", "region", "images", "patients"]].to_numpy().tolist() == [
-        ["A compression", BODY, 2, 1],
-        ["C normal", BODY, 2, 1],
-        ["A compression", FRACTURE, 2, 1],
+        ["A compression", BODY, 3, 2],
+        ["C normal", BODY, 3, 2],
+        ["A compression", FRACTURE, 3, 2],
     ]
-    assert table["× area"].tolist() == ["1.00"] * 3  # one patient has no interval
+    assert table["% of the area"].tolist() == ["25.0"] * 3
+    assert table["× average map"].str.startswith("1.00").all()
 
 
-def test_ratio_draws_patients_and_not_images():
-    """Images of one patient that are all alike add nothing: as wide as with one image of each patient."""
-    values, patients = np.array([0.1, 0.4, 0.3, 0.9, 0.5]), np.array(list("abcde"))
-    once = ratio_of_sums(values, np.ones(5), patients=patients, params=PARAMS)
-    often = ratio_of_sums(np.repeat(values, 7), np.ones(35), patients=np.repeat(patients, 7), params=PARAMS)
-    assert once.estimate == pytest.approx(values.mean())
-    assert (often.ci_low, often.ci_high) == pytest.approx((once.ci_low, once.ci_high))
-    assert once.ci_low < once.estimate < once.ci_high
-    assert (often.n_samples, often.n_patients) == (35, 5)
+class TestOverOthers:
+    @pytest.fixture
+    def drawn(self):
+        rng = np.random.default_rng(5)
+        maps = rng.random((9, 6, 6)).astype(np.float32)
+        return map_shares(maps), rng.random((9, 6, 6)) < 0.3, np.array(list("aabbbcdee"))
+
+    def test_matches_the_average_of_other_patients_drawn_again(self, drawn):
+        """Replicates spelled out: each drawn patient's maps against the mean of all maps of other drawn patients."""
+        shares, inside, patients = drawn
+        names = np.unique(patients)
+
+        def spelled_out(weights):
+            times = weights[np.searchsorted(names, patients)]
+            own = expected = 0.0
+            for index in range(9):
+                others = times * (patients != patients[index])
+                average = (shares * others[:, None, None]).sum(0) / others.sum() if others.sum() else np.nan
+                own += times[index] * shares[index][inside[index]].sum()
+                expected += (times[index] * average[inside[index]].sum()) if times[index] else 0.0
+            return own / expected
+
+        drawn_weights = patient_weights(5, n_replicates=200, rng=np.random.default_rng(PARAMS.seed))
+        values = np.array([spelled_out(weights) for weights in drawn_weights if weights.max() < 5])
+        found = over_others(shares, inside=inside, patients=patients, params=PARAMS)
+        assert found.estimate == pytest.approx(spelled_out(np.ones(5)), rel=1e-5)
+        assert (found.ci_low, found.ci_high) == pytest.approx(np.quantile(values, [0.025, 0.975]), rel=1e-4)
+
+    def test_maps_of_the_class_alone_are_no_better_than_their_average(self, drawn):
+        shares, inside, patients = drawn
+        found = over_others(np.stack([shares[0]] * 9), inside=inside, patients=patients, params=PARAMS)
+        assert found.estimate == pytest.approx(1)
+
+    def test_one_patient_has_no_others(self, drawn):
+        shares, inside, _ = drawn
+        assert np.isnan(over_others(shares, inside=inside, patients=["a"] * 9, params=PARAMS).estimate)
 
 
 def test_typical_maps_take_the_classes_in_turn_nearest_to_the_median():

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from helpers.error_analysis import explain, grad_cam, reading_crops
+from helpers.error_analysis.saliency import cell_centres, enlarge
 from helpers.study import TrainingParams, schemas
 from helpers.training import InputTransform, Samples, build_model, cross_validate, load_initialisation
 
@@ -31,7 +32,9 @@ def bright_corner() -> torch.Tensor:
 
 
 def test_map_lies_where_the_evidence_is_and_is_not_inverted(bright_corner):
-    saliency = grad_cam(Corner(), bright_corner, targets=torch.tensor([0]))
+    cells = grad_cam(Corner(), bright_corner, targets=torch.tensor([0]))
+    assert cells.shape == (1, 8, 8)
+    saliency = enlarge(cells, size=32)
     assert saliency.shape == (1, 32, 32)
     row, column = np.unravel_index(saliency[0].argmax(), (32, 32))
     assert 2 <= row < 10
@@ -57,9 +60,24 @@ def test_matches_the_definition_of_grad_cam():
     gradient = torch.autograd.grad(logits[0, 2] + logits[1, 1], features["out"])[0]
     expected = (gradient.mean((2, 3), keepdim=True) * features["out"]).sum(1).relu().detach()
     found = grad_cam(network, images, targets=torch.tensor([2, 1]))
-    enlarged = functional.interpolate(expected[:, None], (64, 64), mode="bilinear")[:, 0]
-    peak = enlarged.amax((1, 2), keepdim=True)
-    np.testing.assert_allclose(found, torch.where(peak > 0, enlarged / peak.clamp_min(1e-30), 0).numpy(), atol=1e-4)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-6 * float(expected.max()))
+
+
+def test_enlarged_maps_are_bilinear_and_shares_of_their_maximum():
+    cells = torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(0))
+    cells[1] = 0
+    expected = functional.interpolate(cells[:1, None], (40, 40), mode="bilinear")[0, 0]
+    found = enlarge(cells.numpy(), size=40)
+    np.testing.assert_allclose(found[0], (expected / expected.max()).numpy(), rtol=1e-5)
+    assert (found[1] == 0).all()
+    assert enlarge(np.zeros((0, 1, 1), dtype=np.float32), size=40).shape == (0, 40, 40)
+
+
+@pytest.mark.parametrize(("n_cells", "size"), [(5, 160), (1, 32), (7, 224), (32, 32)])
+def test_cell_centres_are_even_and_symmetric(n_cells, size):
+    centres = cell_centres(n_cells, size=size)
+    np.testing.assert_allclose(centres + centres[::-1], size - 1)
+    np.testing.assert_allclose(np.diff(centres), size / n_cells)
 
 
 def test_works_when_every_backbone_stage_is_frozen():
@@ -110,8 +128,29 @@ def test_explains_each_sample_with_a_network_that_tested_it(trained):
     assert maps.table["target"].tolist() == ["A", "B", "A"]
     rows = [int(sample[1:]) for sample in chosen["sample_id"]]
     np.testing.assert_allclose(maps.images, reading_crops(samples.images[rows], size=32))
+    assert maps.cells.shape == (3, 1, 1)
+    assert maps.table["peak_row_px"].dropna().eq(15.5).all()
     for offset, row, column in maps.table[["peak_offset_mm", "peak_row_px", "peak_col_px"]].itertuples(index=False):
         assert np.isnan(offset) or offset == pytest.approx(0.5 * np.hypot(row - 15.5, column - 15.5))
+
+
+def test_peak_is_the_centre_of_the_strongest_cell(trained, monkeypatch):
+    """Enlarged, a corner cell is a plateau, whose first pixel would be the corner of the image."""
+    samples, predictions, params, folder = trained
+    chosen = predictions[predictions["split"] == "test"][["sample_id"]].assign(y_pred="A")
+    found = np.zeros((5, 5), dtype=np.float32)
+    found[0, 4] = 1
+
+    def corner(network, images, *, targets):
+        return np.stack([found] * len(images))
+
+    monkeypatch.setattr("helpers.error_analysis.saliency.grad_cam", corner)
+    transform = InputTransform(params, 0.5, True, (0.0,) * 3, (1.0,) * 3)
+    maps = explain(
+        chosen, samples=samples, predictions=predictions, params=params, transform=transform, checkpoints=folder
+    )
+    peaks = maps.table[["peak_row_px", "peak_col_px", "peak_offset_mm"]].to_numpy()
+    np.testing.assert_allclose(peaks, np.tile([2.7, 28.3, 0.5 * np.hypot(12.8, 12.8)], (12, 1)))
 
 
 def test_nothing_chosen_gives_nothing(trained):
@@ -134,5 +173,6 @@ def test_batches_change_nothing_but_the_report(trained, monkeypatch):
     reports = []
     parts = explain(chosen, transform=transform, **given, report=lambda *numbers: reports.append(numbers))
     np.testing.assert_allclose(parts.maps, whole.maps, atol=1e-4)
+    np.testing.assert_allclose(parts.cells, whole.cells, rtol=1e-3, atol=1e-7)
     np.testing.assert_array_equal(parts.images, whole.images)
     assert reports == [(4, 12), (6, 12), (10, 12), (12, 12)]

@@ -1,9 +1,11 @@
+import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.error_analysis.strata import errors_by_truth
-from helpers.evaluation.intervals import wilson_interval
+from helpers.study import EvaluationParams
 
+PARAMS = EvaluationParams(n_bootstrap=200)
 NAMES = {"A": "compression", "B": "burst", "C": "normal"}
 
 
@@ -20,7 +22,7 @@ def rates() -> pd.DataFrame:
     truth = pd.DataFrame(rows, columns=columns)
     truth = truth.assign(sample_id=[f"s{i}" for i in range(5)], PatientID=["p0", "p0", "p1", "p2", "p3"])
     ranked = pd.DataFrame({"sample_id": ["s4", "s0", "s1", "s2", "s3"], "is_error": [True, False, True, True, False]})
-    return errors_by_truth(ranked, truth=truth, class_names=NAMES)
+    return errors_by_truth(ranked, truth=truth, class_names=NAMES, params=PARAMS)
 
 
 def group(rates: pd.DataFrame, factor: str, name: str) -> pd.Series:
@@ -32,8 +34,13 @@ def test_rate_and_interval_of_a_group(rates):
     row = group(rates, "reference class", "A compression")
     assert row[["images", "patients", "errors"]].tolist() == [3, 2, 2]
     assert row["error_rate"] == pytest.approx(2 / 3)
-    expected = wilson_interval(2, 3)
-    assert (row["ci_low"], row["ci_high"]) == (expected.low, expected.high)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((0.5, 1))  # p0 alone is wrong in 1 of 2, p1 in 1 of 1
+
+
+def test_a_single_patient_has_a_rate_without_an_interval(rates):
+    row = group(rates, "reference class", "B burst")
+    assert row["error_rate"] == 0
+    assert np.isnan([row["ci_low"], row["ci_high"]]).all()
 
 
 def test_bands_begin_at_their_lower_edge(rates):
@@ -58,7 +65,7 @@ def test_each_factor_counts_every_image_that_it_applies_to_once(rates, factor, i
 
 def test_simulated_images_fall_into_named_groups(truth):
     ranked = truth.table[["sample_id"]].assign(is_error=False)
-    rates = errors_by_truth(ranked, truth=truth.table, class_names=NAMES)
+    rates = errors_by_truth(ranked, truth=truth.table, class_names=NAMES, params=PARAMS)
     assert (rates["error_rate"] == 0).all()
     assert rates.groupby("factor")["images"].sum().eq(18).sum() == 3
     assert rates.loc[rates["factor"] == "canal narrowed"].set_index("group")["images"]["under 10 %"] == 6

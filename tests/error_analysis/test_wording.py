@@ -11,3 +11,7 @@ def test_interval_stands_in_brackets():
 
 def test_without_an_interval_the_estimate_stands_alone():
     assert with_interval(Metric(0.5, None, None, None, 10, 1), decimals=3) == "0.500"
+
+
+def test_an_undefined_number_is_a_dash():
+    assert with_interval(Metric(float("nan"), None, None, None, 0, 0), decimals=2) == "–"

@@ -85,3 +85,24 @@ def evaluation(study_predictions, class_names):
     from helpers.evaluation import evaluate
 
     return evaluate(study_predictions, class_names=class_names, normal_class="C", n_bootstrap=400, seed=7)
+
+
+def scored_frame(labels: Sequence[str], scores: Sequence[float], **columns) -> pd.DataFrame:
+    """Predictions whose fracture score is given; two samples for each patient."""
+    scores = np.clip(np.asarray(scores, dtype=float), 1e-6, 1 - 1e-6)
+    frame = pd.DataFrame(
+        {
+            "sample_id": [f"s{i:03d}" for i in range(len(labels))],
+            "PatientID": [f"p{i // 2}" for i in range(len(labels))],
+            "y_true": list(labels),
+            "logit_A": np.log(scores / 2),
+            "logit_B": np.log(scores / 2),
+            "logit_C": np.log(1 - scores),
+        }
+    )
+    return frame.assign(**({"fold": 0, "seed": 0} | columns))
+
+
+@pytest.fixture(scope="session")
+def make_scored() -> Callable[..., pd.DataFrame]:
+    return scored_frame

@@ -141,8 +141,10 @@ def test_perfect_predictions_get_intervals_from_the_rarest_class(resample):
     metrics = overall_metrics(drawn)
     assert {metric.estimate for metric in metrics.values()} == {1.0}
     assert metrics["accuracy"].ci_low == pytest.approx(0.025 ** (1 / 40))
-    for name in ("balanced_accuracy", "macro_f1", "macro_auroc"):
+    for name in ("balanced_accuracy", "macro_f1"):
         assert metrics[name].ci_low == pytest.approx(0.025 ** (1 / 5))
+    assert metrics["macro_auroc"].ci_low is None
+    assert metrics["macro_auroc"].note == "no interval: perfect separation, with 5 patients in the smallest group"
     chance = (20**2 + 15**2 + 5**2) / 40**2
     for name in ("cohen_kappa", "mcc"):
         assert metrics[name].ci_low == pytest.approx((0.025 ** (1 / 40) - chance) / (1 - chance))

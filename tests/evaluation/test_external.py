@@ -6,9 +6,9 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from helpers.evaluation import evaluate_external, external_samples, external_table, readable
-from helpers.evaluation.external import fracture_or_normal
-from helpers.study import EvaluationParams
+from helpers.evaluation import external_table, readable
+from helpers.evaluation.external import count_by_grade, evaluate_external, external_samples
+from helpers.study import EvaluationParams, schemas
 
 NAMES = {"A": "compression", "B": "burst", "C": "normal"}
 LOGITS = ["logit_A", "logit_B", "logit_C"]
@@ -66,7 +66,8 @@ def test_all_networks_together_judge_every_class():
     assert found.by_class.overall["accuracy"].estimate == pytest.approx(accuracy_score(labels, mean.idxmax(axis=1)))
     is_fracture = np.array(labels) != "C"
     auroc = roc_auc_score(is_fracture, 1 - mean["C"])
-    assert found.fracture.per_class["fracture"]["auroc"].estimate == pytest.approx(auroc)
+    assert found.fracture_vs_normal["auroc"].estimate == pytest.approx(auroc)
+    assert dict(found.fracture_vs_normal) == dict(found.by_class.fracture_vs_normal)
 
 
 def test_fractures_of_unknown_kind_answer_the_one_question_only():
@@ -75,11 +76,12 @@ def test_fractures_of_unknown_kind_answer_the_one_question_only():
     found = evaluate(predictions)["far"]
     assert found.by_class is None
     is_fracture = np.array(labels) == "fracture"
-    p_normal = ensemble(predictions)["C"]
-    metrics = found.fracture.per_class["fracture"]
-    assert metrics["auroc"].estimate == pytest.approx(roc_auc_score(is_fracture, 1 - p_normal))
-    assert metrics["sensitivity"].estimate == pytest.approx((p_normal[is_fracture] < 0.5).mean())
-    assert metrics["specificity"].estimate == pytest.approx((p_normal[~is_fracture] >= 0.5).mean())
+    mean = ensemble(predictions)
+    wins = mean.idxmax(axis=1) != "C"
+    metrics = found.fracture_vs_normal
+    assert metrics["auroc"].estimate == pytest.approx(roc_auc_score(is_fracture, 1 - mean["C"]))
+    assert metrics["sensitivity"].estimate == pytest.approx(wins[is_fracture].mean())
+    assert metrics["specificity"].estimate == pytest.approx((~wins)[~is_fracture].mean())
     document = json.loads(json.dumps(found.to_json_dict(), allow_nan=False))
     assert document["samples_by_label"] == {"C": 25, "fracture": 25}
     assert (document["n_samples"], document["n_patients"]) == (50, 25)
@@ -99,11 +101,11 @@ def test_one_class_alone_measures_nothing():
     assert document["n_samples"] == 8
 
 
-def test_merged_logits_keep_the_probabilities():
-    predictions = scored(list("ABC"))
-    merged = fracture_or_normal(predictions, classes=list(NAMES), normal_class="C")
-    both = softmax(merged[["logit_fracture", "logit_C"]].to_numpy(float), axis=1)
-    np.testing.assert_allclose(both[:, 1], softmax(predictions[LOGITS].to_numpy(float), axis=1)[:, 2])
+def test_a_fracture_must_win_by_itself_as_in_the_own_cohort():
+    predictions = scored(["fracture", "C"] * 2, folds=1)
+    predictions[LOGITS] = np.log(np.array([0.3, 0.3, 0.4], dtype=np.float32))
+    metrics = evaluate(predictions)["far"].fracture_vs_normal
+    assert (metrics["sensitivity"].estimate, metrics["specificity"].estimate) == (0.0, 1.0)
 
 
 def test_the_table_keeps_cohorts_and_questions_apart():
@@ -123,8 +125,8 @@ def test_the_score_has_its_own_part_of_the_document():
     grades = [3.0, 1.0, 0.0, 0.0] * 10
     found = evaluate(predictions, samples=samples_of(predictions, grade=grades))["far"]
     document = json.loads(json.dumps(found.to_json_dict(), allow_nan=False))["fracture_score"]
-    assert document["severe_counts"] == {"severe": 10, "normal": 20, "left_out": 10}
-    assert document["threshold"]["chosen_on"] == "validation"
+    assert document["moderate_or_severe_counts"] == {"fractures": 10, "normal": 20, "left_out": 10}
+    assert document["threshold"]["on_validation"]["sensitivity"]["n_samples"] == 24
     for part, name in (("auroc", "mean_of_seeds"), ("operating_point", "sensitivity"), ("calibration", "brier")):
         metric = document[part][name]
         assert metric["ci_low"] < metric["estimate"] < metric["ci_high"]
@@ -133,17 +135,47 @@ def test_the_score_has_its_own_part_of_the_document():
 def test_without_grades_or_validation_the_parts_that_need_them_are_empty():
     predictions = scored(["A", "C"] * 10)
     score = evaluate(predictions, own=development("AAA"))["far"].score
-    assert (score.severe, score.operating_point, score.threshold) == ({}, {}, None)
+    assert (score.moderate_or_severe, score.operating_point, score.threshold) == ({}, {}, None)
     assert evaluate(scored(["A"] * 6))["far"].score is None
 
 
 def test_samples_are_listed_by_patient_and_level():
     predictions = scored(["A", "C", "A", "C"])
     samples = samples_of(predictions).assign(level=["L1", "T12", "L2", "T9"])
-    found = evaluate(predictions, samples=samples)["far"]
-    listed = external_samples(found, samples=samples)
+    found = evaluate(predictions, samples=samples)
+    listed = external_samples(found)
     assert listed["sample_id"].tolist() == ["s001", "s000", "s003", "s002"]
     expected = 1 - ensemble(predictions)["C"].loc[listed["sample_id"]]
     np.testing.assert_allclose(listed["score"], expected)
-    called = listed["score"] >= found.score.threshold.value
-    assert (listed["called"].eq("fracture") == called).all()
+    assert listed["called"].tolist() == (listed["score"] >= found["far"].score.threshold.value).tolist()
+    assert listed["is_right"].tolist() == (listed["called"] == (listed["label"] == "A")).tolist()
+    schemas.EXTERNAL_SCORES.validate(listed)
+
+
+def test_one_half_decides_where_validation_cannot_tell():
+    listed = external_samples(evaluate(scored(["A", "C"] * 10), own=development("AAA")))
+    assert listed["called"].tolist() == (listed["score"] >= 0.5).tolist()
+
+
+def test_samples_of_all_cohorts_are_listed_also_those_of_a_single_class():
+    predictions = pd.concat([scored(["A", "C"] * 5), scored(["C"] * 4, cohort="near")])
+    listed = external_samples(evaluate(predictions))
+    assert listed["cohort"].value_counts().to_dict() == {"far": 10, "near": 4}
+
+
+def test_samples_are_counted_by_label_and_grade():
+    predictions = scored(["A", "A", "A", "C"])
+    samples = samples_of(predictions, grade=["1", "1", "2", None])
+    listed = external_samples(evaluate(predictions, samples=samples))
+    counted = count_by_grade(listed.assign(called=[True, False, True, True]))
+    columns = ["cohort", "label", "grade", "samples", "patients", "called fracture"]
+    assert counted[columns].fillna("").to_numpy().tolist() == [
+        ["far", "A", "1", 2, 1, 1], ["far", "A", "2", 1, 1, 1], ["far", "C", "", 1, 1, 1],
+    ]  # fmt: skip
+    grade_one = listed.loc[listed["grade"] == 1, "score"]
+    assert counted["median score"][0] == pytest.approx(grade_one.median())
+
+
+def test_without_an_external_cohort_there_is_no_sample():
+    assert external_samples({}).empty
+    assert count_by_grade(external_samples({})).empty

@@ -165,6 +165,7 @@ def test_ratio_is_nan_only_at_zero_denominators():
 
 def test_every_metric_has_a_title():
     of_scores = {"mean_of_seeds", "brier", "expected_calibration_error", "mean_score_minus_share"}
+    of_scores |= {"brier_of_share", "threshold"}
     assert set(METRIC_TITLES) == {*COUNT_METRICS, *CLASS_METRICS, "auroc", "macro_auroc", *of_scores}
     assert metric_title("auroc") == "AUROC"
     assert metric_title("seed_2") == "AUROC, seed 2"

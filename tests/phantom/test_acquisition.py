@@ -17,7 +17,7 @@ from helpers.phantom.acquisition import (
     mineral_contrast,
     sample_acquisition,
 )
-from helpers.phantom.response import ORIENTATIONS
+from helpers.phantom.canvas import ORIENTATIONS
 from helpers.phantom.scanners import FAMILIES, FLEET
 
 

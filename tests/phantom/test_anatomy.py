@@ -26,6 +26,8 @@ def plain_plan(**changes):
         "waists_mm": (0.0, 0.0),
         "corner_mm": 1.5,
         "ripple": (),
+        "width_mm": 46.0,
+        "flatness": 0.13,
     }
     return BodyPlan(**(fields | changes))
 

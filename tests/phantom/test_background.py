@@ -6,20 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.phantom.background import (
-    AIR,
-    BACKGROUND,
-    GAS,
-    Bowel,
-    Plaque,
-    paint_background,
-    sample_surroundings,
-    trace_spine,
-)
+from helpers.phantom.anatomy import LEVELS
+from helpers.phantom.background import AIR, paint_background
 from helpers.phantom.canvas import Canvas, Plane
 from helpers.phantom.geometry import Frame
+from helpers.phantom.spine import sample_spine
+from helpers.phantom.surroundings import BACKGROUND, GAS, Bowel, Plaque, sample_surroundings
 
-LEVELS = ["T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1", "S2", "S3"]
 MUSCLE, FAT, SAC, VESSEL = 50.0, -100.0, 25.0, 45.0
 BODY = {"half_depth_mm": 17.0, "half_width_mm": 23.0, "half_height_mm": 13.5}
 CANAL_MM, CANAL_WIDTH_MM, PITCH_MM = 16.0, 22.0, 36.0
@@ -82,24 +75,6 @@ def value(point, *, around, spine=None, **tissue):
     return float(canvas.hu[0, 2, 2])
 
 
-def test_the_course_passes_through_the_corners():
-    course = trace_spine(straight_spine(x_mm=3.0)).at(np.array([0.0, 13.5, 18.0]))
-    assert course.front == pytest.approx(np.full(3, -17.0))
-    assert course.back == pytest.approx(np.full(3, 17.0))
-    assert course.canal == pytest.approx(np.full(3, 17.0 + CANAL_MM))
-    assert course.middle == pytest.approx(np.full(3, 3.0))
-    assert course.half_width == pytest.approx(np.full(3, 23.0))
-    assert course.disc == pytest.approx([0.0, 1.0, 1.0])
-
-
-def test_the_course_of_a_tilted_vertebra_follows_its_frame():
-    spine = straight_spine()
-    tilted = spine.vertebrae["L2"]
-    tilted.frame = Frame((0.0, 0.0, 0.0), sagittal_rad=0.2)
-    corner = tilted.frame.to_patient(np.array([0.0, -17.0, 13.5]))
-    assert float(trace_spine(spine).at(corner[2]).front) == pytest.approx(corner[1], abs=0.02)
-
-
 PLANES = [Plane("sagittal", (x, p, c), 41, 61, 2.0, 2.0) for x, p, c in ((0.0, 10.0, 0.0), (18.0, 10.0, -100.0))] + [
     Plane("axial", (0.0, 10.0, -20.0), 51, 81, 2.0, 2.0),
     Plane("axial", (4.0, 6.0, -120.0), 51, 81, 2.0, 2.0),
@@ -136,6 +111,18 @@ def test_a_slab_holds_the_same_slices_as_thin_planes(around):
     for n, c in enumerate((4.5, 5.5)):
         alone = painted(Plane("axial", (0.0, 10.0, c), 40, 50, 2.0, 1.0), around=around)
         np.testing.assert_allclose(slab.hu[n], alone.hu[0], atol=0.2)
+
+
+@pytest.mark.parametrize("orientation", ["sagittal", "axial", "coronal"])
+@pytest.mark.parametrize("level", ["T12", "L3", "L5"])
+def test_painting_in_windows_clips_nothing(orientation, level, around, monkeypatch):
+    spine = sample_spine(np.random.default_rng(3), age=60, sex="F", fractures={"L3": "A", "L5": "B"})
+    vertebra = spine.at(level)
+    centre = tuple(vertebra.frame.to_patient(np.array([18.0, 12.0, 8.0])))
+    plane = Plane(orientation, centre, 70, 80, 1.2, 1.0)
+    windowed = painted(plane, around=around, spine=spine).hu
+    monkeypatch.setattr(Canvas, "around", lambda canvas, points, *, margin_mm: canvas.everywhere)
+    np.testing.assert_allclose(windowed, painted(plane, around=around, spine=spine).hu, atol=0.01)
 
 
 @pytest.mark.parametrize("orientation", ["sagittal", "axial", "coronal"])
@@ -238,23 +225,6 @@ def test_lungs_lie_beside_the_thoracic_spine_only(around):
     assert value((50.0, 10.0, -4.5 * PITCH_MM), around=quiet) == pytest.approx(-850, abs=5)
     assert value((-50.0, 10.0, -4.5 * PITCH_MM), around=quiet) == pytest.approx(-850, abs=5)
     assert value((50.0, 10.0, PITCH_MM), around=quiet) > -200
-
-
-def test_plaques_grow_with_age():
-    def count(age):
-        return sum(len(sample_surroundings(np.random.default_rng(seed), age=age).plaques) for seed in range(12))
-
-    assert count(35) == 0
-    assert count(85) > 80
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_surroundings_keep_to_the_ranges(seed):
-    around = sample_surroundings(np.random.default_rng(seed), age=70)
-    for name in ("aorta_mm", "aorta_left_mm", "lung_hu", "subcutaneous_mm", "plaque_hu", "psoas_mm"):
-        low, high = getattr(BACKGROUND, name)
-        assert low <= getattr(around, name) <= high
-    assert len(around.bowel) <= BACKGROUND.bowel_count
 
 
 def test_equal_seeds_give_equal_pictures():

@@ -21,6 +21,7 @@ PLAIN = BodyPlan(
     corner_mm=1.5,
     ripple=(),
     width_mm=2 * HALF_WIDTH,
+    flatness=0.13,
 )
 SPLIT = Cut((0.2, 0.9, 0.3), 2.0, wave_mm=0.5, phase=1.0)
 

@@ -3,7 +3,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.phantom.geometry import Frame, capsule_depth, coverage, draw, ellipsoid_depth, polygon_depth
+from helpers.phantom.geometry import (
+    Frame,
+    box_corners,
+    capsule_depth,
+    coverage,
+    draw,
+    draw_phase,
+    ellipsoid_depth,
+    intersect_depths,
+    polygon_depth,
+    triple,
+    unite_depths,
+)
 
 SQUARE = np.array([(-2.0, -1.0), (2.0, -1.0), (2.0, 1.0), (-2.0, 1.0)])
 coordinate = st.floats(-5, 5, width=32)
@@ -106,3 +118,46 @@ def test_an_ellipsoid_is_deepest_at_its_centre_and_zero_on_its_axes():
 @given(low=st.floats(-10, 10), width=st.floats(0, 5), seed=st.integers(0, 1000))
 def test_draws_stay_within_bounds(low, width, seed):
     assert low <= draw(np.random.default_rng(seed), (low, low + width)) <= low + width
+
+
+@given(seed=st.integers(0, 1000))
+def test_phases_stay_within_one_turn(seed):
+    assert 0 <= draw_phase(np.random.default_rng(seed)) <= 2 * np.pi
+
+
+def test_a_triple_is_of_plain_floats():
+    assert triple(np.float32([1, 2, 3])) == (1.0, 2.0, 3.0)
+    assert all(type(value) is float for value in triple(np.arange(3)))
+    with pytest.raises(ValueError, match="unpack"):
+        triple((1, 2))
+
+
+def test_a_box_has_eight_distinct_corners_between_its_limits():
+    corners = box_corners((-1, 0, 2), high=(1, 4, 3))
+    assert len({tuple(corner) for corner in corners}) == 8
+    assert corners.min(axis=0) == pytest.approx([-1, 0, 2])
+    assert corners.max(axis=0) == pytest.approx([1, 4, 3])
+
+
+depths = st.floats(-20, 20, width=32)
+
+
+@given(one=depths, other=depths, radius=st.floats(0.5, 5))
+def test_a_rounded_intersection_lies_within_both_and_loses_no_more_than_its_corner(one, other, radius):
+    both = min(one, other)
+    got = intersect_depths(np.float32(one), np.float32(other), rounding_mm=radius)
+    assert got <= both + 1e-4
+    if both >= radius or max(one, other) >= radius:
+        assert got == pytest.approx(both, abs=1e-4)
+    if both >= 0:
+        assert got >= both - radius * (np.sqrt(2) - 1) - 1e-4
+
+
+@given(one=depths, other=depths, blend=st.floats(0.5, 5))
+def test_a_blended_union_holds_both_and_adds_at_most_a_quarter_of_its_width(one, other, blend):
+    either = max(one, other)
+    got = unite_depths(np.float32(one), np.float32(other), blend_mm=blend)
+    assert either - 1e-4 <= got <= either + blend / 4 + 1e-4
+    if abs(one - other) >= blend:
+        assert got == pytest.approx(either, abs=1e-4)
+    assert got == pytest.approx(unite_depths(np.float32(other), np.float32(one), blend_mm=blend))

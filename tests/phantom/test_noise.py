@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.phantom.canvas import ORIENTATIONS
 from helpers.phantom.noise import correlated_noise, noise_power_spectrum
-from helpers.phantom.response import ORIENTATIONS, Response
+from helpers.phantom.response import Response
 
 SOFT = Response(apodisation_mm=0.5, aperture_mm=0.15, enhancement=0.1, slice_mm=1.5, increment_mm=1.0, reformat_mm=1.0)
 SHARP = replace(SOFT, apodisation_mm=0.2, enhancement=0.8)

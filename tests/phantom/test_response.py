@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from helpers.phantom.response import ORIENTATIONS, Response, frequency_axes, plane_transfer
+from helpers.phantom.canvas import ORIENTATIONS
+from helpers.phantom.response import Response, frequency_axes, plane_transfer
 
 SOFT = Response(apodisation_mm=0.5, aperture_mm=0.2, enhancement=0.0, slice_mm=1.5, increment_mm=1.0, reformat_mm=1.0)
 

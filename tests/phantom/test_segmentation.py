@@ -15,7 +15,8 @@ from pydicom.sr.coding import Code
 
 from helpers.phantom.canvas import Plane
 from helpers.phantom.dicom_writer import SeriesPlace, write_ct_image
-from helpers.phantom.segmentation import STRUCTURES, read_masks_png, write_masks_png, write_segmentation
+from helpers.phantom.segmentation import read_masks_png, write_masks_png, write_segmentation
+from helpers.phantom.truth import STRUCTURES
 
 ORIENTATIONS = ("sagittal", "coronal", "axial")
 SHAPE = (50, 44)

@@ -11,8 +11,9 @@ import pytest
 from helpers.phantom import Correlation, PhantomSpec, plan_cohort, simulate_cohort
 from helpers.phantom import simulation as simulation_module
 from helpers.phantom.anatomy import LEVEL_NORMS
-from helpers.phantom.segmentation import STRUCTURES, read_masks_png
+from helpers.phantom.segmentation import read_masks_png
 from helpers.phantom.simulation import LABELS, MARK, TRUTH, simulate_patient
+from helpers.phantom.truth import STRUCTURES
 
 RATIOS = ("anterior_ratio", "middle_ratio", "posterior_ratio")
 LABEL_COLUMNS = ("file", "PatientID", "label", "level", "x0", "y0", "x1", "y1", *RATIOS)

@@ -138,12 +138,12 @@ def test_mens_bodies_are_larger():
 
 def test_the_posterior_elements_are_told_what_broke(spines):
     vertebra = spines[0].at("L3")
-    assert vertebra.behind.splay_mm == vertebra.fracture.splay_mm > 0
-    assert vertebra.behind.canal_mm == vertebra.canal_mm
-    assert spines[0].at("L2").behind.splay_mm == 0
+    assert vertebra.arch_base.splay_mm == vertebra.fracture.splay_mm > 0
+    assert vertebra.arch_base.canal_mm == vertebra.canal_mm
+    assert spines[0].at("L2").arch_base.splay_mm == 0
 
 
 def test_levels_are_all_there_and_another_is_refused_by_name(spines):
     assert tuple(spines[0].vertebrae) == LEVELS
-    with pytest.raises(KeyError, match="L6"):
+    with pytest.raises(ValueError, match="level: 'L6'"):
         spines[0].at("L6")

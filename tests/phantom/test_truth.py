@@ -6,7 +6,6 @@ import pytest
 from helpers.phantom.body import Cut, Piece
 from helpers.phantom.canvas import ORIENTATIONS, Canvas, Plane
 from helpers.phantom.geometry import Frame, ellipsoid_depth
-from helpers.phantom.segmentation import STRUCTURES as SEGMENTS
 from helpers.phantom.spine import sample_spine
 from helpers.phantom.truth import SHELL_MM, STRUCTURES, posterior_wall_broken, truth_masks
 
@@ -46,10 +45,6 @@ def bone_behind_wall_mm(shape):
     w, u, v = np.meshgrid(np.float32([-3, 0, 3]), shape.half_depth_mm + behind, np.arange(-16, 16, 0.5), indexing="ij")
     bone = shape.broken_depth(tuple(np.float32(x) for x in (w, u, v))) > 0
     return float(behind[bone.any(axis=(0, 2))].max(initial=0.0))
-
-
-def test_the_masks_are_those_that_are_written():
-    assert tuple(SEGMENTS) == STRUCTURES
 
 
 def test_the_wall_is_broken_in_every_burst_and_in_nothing_else(spines):

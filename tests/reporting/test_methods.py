@@ -2,9 +2,10 @@
 
 import pytest
 
-from helpers.reporting.methods import describe_methods
+from helpers.reporting.methods import N_SHIFTED_VIEWS, describe_methods
 from helpers.reporting.record import read_run
 from helpers.study.artefacts import write_json_atomic
+from helpers.training.augmentation import STRETCH_RANGE, VIEW_SHIFTS
 
 
 def methods_of(folder) -> dict[str, str]:
@@ -42,6 +43,13 @@ def methods_of(folder) -> dict[str, str]:
         ("training", {"epochs": 1, "patience": 3}, "Training", "At most 1 epoch; training stopped after 3 epochs"),
         ("training", {"seeds": [3, 5]}, "Training", "2 training seeds (3 and 5)"),
         ("training", {"rotation_deg": 11.0}, "Augmentation", "±11°"),
+        ("training", {"intensity": "image"}, "Preprocessing", "the darkest 1 % and the brightest 0.5 %"),
+        ("training", {"blur_mm": 0.9}, "Augmentation", "a Gaussian of up to σ = 0.9 mm"),
+        ("training", {"gamma": 0.25}, "Augmentation", "a random power from 0.8 to 1.25"),
+        ("training", {"ema_decay": 0.99}, "Training", "moving average of the trained one (decay 0.99 per step)"),
+        ("training", {"auxiliary": "heights", "auxiliary_weight": 0.7}, "Model", "(Huber loss, weight 0.7)"),
+        ("training", {"views": 5}, "Augmentation", "means over 5 crops, the plain one and others that are shifted by"),
+        ("training", {"views": 6}, "Augmentation", "others that are shifted or scaled by half as much."),
         ("evaluation", {"n_bootstrap": 555, "confidence": 0.9}, "Evaluation", "90 % percentile intervals of 555"),
     ],
 )
@@ -84,5 +92,17 @@ def test_volumes_are_said_to_be_cut_and_external_cohorts_to_be_scored(make_run):
     external = [{"name": "far", "source": "images", "folder": "there"}]
     text = methods_of(make_run(notebooks=0, cohort=cohort, external=external))["Cohort"]
     assert "coronal plane and its neighbours at 2 mm, as three channels," in text
-    assert "crush deformity is not a burst fracture" in text
+    assert "crush was not taken for burst" in text
     assert "External cohorts (far) were audited and preprocessed in the same way and only scored." in text
+
+
+def test_what_is_switched_off_is_not_mentioned(make_run):
+    text = " ".join(methods_of(make_run(notebooks=0)).values())
+    extras = ("stretched", "Gaussian", "power", "moving average", "Huber", "crops")
+    assert not [word for word in extras if word in text]
+    assert "Test images were not changed." in text
+
+
+def test_constants_of_the_input_transform_are_those_in_words():
+    assert STRETCH_RANGE == (0.01, 1 - 0.005)
+    assert len(VIEW_SHIFTS) == N_SHIFTED_VIEWS

@@ -13,6 +13,7 @@ from helpers.study.artefacts import write_json_atomic
         ("none", "random start", "fine-tuned"),
         ("ct", "CT-derived initialisation", "ImageNet"),
         ("imagenet", "ImageNet", "CT-derived"),
+        ("phantom", "trained on simulated CT", "file"),
         ("weights/mine.safetensors", "mine.safetensors", "ImageNet"),
     ],
 )

@@ -58,7 +58,7 @@ def test_simulated_cohort_is_called_so_in_question_banner_and_limits(make_run):
     summary = summary_of(make_run(notebooks=0))
     assert "on simulated CT images" in summary.question
     assert "no patient was scanned" in summary.simulated
-    assert "Burst fractures in particular have not been checked on real CT" in summary.simulated
+    assert "burst fractures have never been checked on real CT" in summary.simulated
     assert any("simulated" in limit for limit in summary.limits)
     assert summary.limits[0].startswith("Not a medical device")
 

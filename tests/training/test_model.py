@@ -5,9 +5,9 @@ from torchvision.models import get_model
 
 from helpers.training.model import (
     AverageMaxPool,
-    ClassesAndHeights,
     build_model,
     frozen_modules,
+    logits_and_heights,
     parameter_table,
     set_training,
 )
@@ -61,12 +61,24 @@ def test_table_counts_every_parameter_once(params, start):
     assert table.loc["layer1", "trainable"] == 0 < table.loc["layer2", "trainable"]
 
 
-def test_heights_come_with_the_logits_in_training_mode_only():
-    head = ClassesAndHeights(5, n_classes=2)
-    features = torch.randn(3, 5)
-    both = head(features)
-    assert both.shape == (3, 5)
-    assert torch.equal(head.eval()(features), both[:, :2])
+@pytest.mark.parametrize("training", [True, False])
+def test_heights_come_beside_the_logits_and_change_neither_them_nor_what_is_drawn(params, start, training):
+    params = params.model_copy(update={"auxiliary": "heights"})
+    network = build_model(params, n_classes=3, initialisation=start).train(training)
+    images = torch.randn(4, 3, 32, 32)
+    torch.manual_seed(1)
+    alone = network(images)
+    torch.manual_seed(1)
+    logits, heights = logits_and_heights(network, images)
+    assert torch.equal(logits, alone)
+    assert heights.shape == (4, 3)
+
+
+def test_without_an_auxiliary_target_there_are_no_heights(params, start):
+    network = build_model(params, n_classes=3, initialisation=start).eval()
+    logits, heights = logits_and_heights(network, torch.ones(2, 3, 32, 32))
+    assert logits.shape == (2, 3)
+    assert heights is None
 
 
 def test_a_head_for_heights_changes_no_other_weight(params, start):

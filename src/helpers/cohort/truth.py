@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 import pandas as pd
 
 from helpers.cohort.exclusions import CohortError
-from helpers.cohort.sources import open_source
+from helpers.cohort.sources import phantom_spec
 from helpers.phantom import read_masks_png
-from helpers.phantom.simulation import TRUTH
+from helpers.phantom.simulation import TRUTH, cohort_folder, is_complete
 from helpers.study import CohortParams
+from helpers.study.paths import project_file, short_path
 
-OF_COHORT = ["sample_id", "PatientID", "source", "label"]
+COHORT_COLUMNS = ["sample_id", "PatientID", "source", "label"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Truth:
         return read_masks_png(self.folder / name)
 
 
-def read_truth(cohort: pd.DataFrame, *, params: CohortParams) -> Optional[Truth]:
-    """The truth of a cohort, or None where it is not simulated.
+def read_truth(cohort: pd.DataFrame, *, params: CohortParams) -> Truth | None:
+    """The truth of a cohort, or None where it is not simulated; nothing is simulated here.
 
     Parameters
     ----------
@@ -51,14 +51,20 @@ def read_truth(cohort: pd.DataFrame, *, params: CohortParams) -> Optional[Truth]
     Raises
     ------
     CohortError
-        If the cohort table names an image that the simulated cohort does not have.
+        If the simulated cohort or its table of truth is missing, or the cohort table names an image that it lacks.
     """
     if params.source != "phantom":
         return None
-    folder = open_source(params).folder
-    known = pd.read_parquet(folder / TRUTH).rename(columns={"file": "source", "label": "simulated_label"})
+    spec = phantom_spec(params)
+    folder = cohort_folder(spec, project_file(params.folder))
+    if not is_complete(folder, spec=spec):
+        raise CohortError(f"{short_path(folder)}: the simulated cohort is not there: run 01_data_audit, which makes it")
+    file = folder / TRUTH
+    if not file.is_file():
+        raise CohortError(f"{short_path(file)} is missing: remove its folder and run 01_data_audit, which simulates it")
+    known = pd.read_parquet(file).rename(columns={"file": "source", "label": "simulated_label"})
     known = known.drop(columns=["PatientID", "level"])
-    table = cohort[OF_COHORT].merge(known, on="source", how="left", validate="many_to_one")
+    table = cohort[COHORT_COLUMNS].merge(known, on="source", how="left", validate="many_to_one")
     if table["simulated_label"].isna().any():
         raise CohortError("the cohort table names images that the simulated cohort does not have: run 01_data_audit")
     return Truth(table, folder)

@@ -1,7 +1,7 @@
 """Notebook 05: which predictions are wrong, what they look like, and where the network looks."""
 
 from helpers.error_analysis.callipers import compare_callipers
-from helpers.error_analysis.external import carried_threshold, count_calls, describe_shown, most_disputed, score_samples
+from helpers.error_analysis.external import describe_shown, most_disputed
 from helpers.error_analysis.localisation import localisation_table, localise, pick_typical, target_masks
 from helpers.error_analysis.pictures import reading_crops
 from helpers.error_analysis.ranking import count_kinds, pick_correct, rank_predictions, ranked_errors
@@ -10,9 +10,7 @@ from helpers.error_analysis.strata import errors_by_truth
 
 __all__ = [
     "SaliencyMaps",
-    "carried_threshold",
     "compare_callipers",
-    "count_calls",
     "count_kinds",
     "describe_shown",
     "errors_by_truth",
@@ -26,6 +24,5 @@ __all__ = [
     "rank_predictions",
     "ranked_errors",
     "reading_crops",
-    "score_samples",
     "target_masks",
 ]

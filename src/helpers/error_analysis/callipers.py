@@ -1,7 +1,8 @@
 """Could callipers do it? The classes told from the lowest height and the canal alone, for simulated cohorts.
 
 The simulator sets the classes apart by these very measures, so true values separate them all. A reader's hand is not
-that sure: Gaussian reading errors are added to every length before anything is computed from it.
+that sure: Gaussian reading errors are added to every length before anything is computed from it. Like the network,
+callipers learn from the training part of each fold with the classes weighted alike.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from helpers.study import EvaluationParams
 
 HEIGHTS = ("anterior", "middle", "posterior")
 READING_ERRORS_MM = (0.5, 1.0, 2.0)
+#: How often all images are read with each error, so that no number hangs on one draw.
+READINGS = 10
 #: The normal height and the normal canal are taken as the mean of the level above and the level below.
 _NORMAL_ERROR = 1 / np.sqrt(2)
 
@@ -63,7 +66,7 @@ def calliper_predictions(readings: pd.DataFrame, *, truth: pd.DataFrame, splits:
     truth
         Table of `helpers.cohort.truth.Truth`.
     splits
-        sample_id, fold, split; all that is not tested is learned from.
+        sample_id, fold, split; the part "train" is learned from, the part "test" predicted.
 
     Returns
     -------
@@ -71,11 +74,12 @@ def calliper_predictions(readings: pd.DataFrame, *, truth: pd.DataFrame, splits:
     """
     parts = []
     for fold, division in splits.groupby("fold"):
-        tested = truth["sample_id"].isin(division.loc[division["split"] == "test", "sample_id"])
-        learned = truth["sample_id"].isin(division.loc[division["split"] != "test", "sample_id"])
-        model = make_pipeline(StandardScaler(), LogisticRegression()).fit(
-            readings[learned], truth.loc[learned, "label"]
+        learned, tested = (
+            truth["sample_id"].isin(division.loc[division["split"] == split, "sample_id"])
+            for split in ("train", "test")
         )
+        model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
+        model.fit(readings[learned], truth.loc[learned, "label"])
         logits = pd.DataFrame(
             model.predict_log_proba(readings[tested]), columns=[logit_column(key) for key in model.classes_]
         )
@@ -105,24 +109,23 @@ def compare_callipers(
 
     Returns
     -------
-    One row per reader, for reading; intervals by patients resampled.
+    One row per reader, for reading; callipers are the mean over `READINGS`, intervals by patients resampled.
     """
-    readers = {}
+    classes, rng, rows = list(class_names), np.random.default_rng(params.seed), []
     for error_mm in READING_ERRORS_MM:
-        readings = calliper_readings(truth, error_mm=error_mm, rng=np.random.default_rng(params.seed))
-        name = f"callipers, reading error {error_mm:g} mm"
-        readers[name] = calliper_predictions(readings, truth=truth, splits=splits)
-    readers["network"] = network
-    rows = [
-        {"reader": name, **_scores(predictions, class_names=class_names, params=params)}
-        for name, predictions in readers.items()
-    ]
-    return pd.DataFrame(rows)
+        tested = []
+        for _ in range(READINGS):
+            readings = calliper_readings(truth, error_mm=error_mm, rng=rng)
+            predictions = calliper_predictions(readings, truth=truth, splits=splits)
+            tested.append(out_of_fold(predictions, classes=classes))
+        scores = _scores(pd.concat(tested), class_names=class_names, params=params)
+        rows.append({"reader": f"callipers, reading error {error_mm:g} mm", **scores})
+    scores = _scores(out_of_fold(network, classes=classes), class_names=class_names, params=params)
+    return pd.DataFrame([*rows, {"reader": "network", **scores}])
 
 
-def _scores(predictions: pd.DataFrame, *, class_names: Mapping[str, str], params: EvaluationParams) -> dict[str, str]:
-    classes = list(class_names)
-    sample = ClusteredSample.from_frame(out_of_fold(predictions, classes=classes), classes=classes)
+def _scores(tested: pd.DataFrame, *, class_names: Mapping[str, str], params: EvaluationParams) -> dict[str, str]:
+    sample = ClusteredSample.from_frame(tested, classes=list(class_names))
     resampling = Resampling.draw(
         sample,
         n_replicates=params.n_bootstrap,

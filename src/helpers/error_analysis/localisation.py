@@ -2,28 +2,28 @@
 
 A share of a map means little alone: the target lies in the middle of every crop, so a map that ignores the image can
 still cover it. Each share is therefore set beside two maps that know nothing of the image: an even one, whose share is
-that of the area, and the average of all maps. Pointing game: Zhang et al. 2018, 10.1007/s11263-017-1059-x.
+that of the area, and the average of the maps of the class. Pointing game: Zhang et al. 2018, 10.1007/s11263-017-1059-x.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from helpers.cohort.truth import Truth
+from helpers.error_analysis.clustered import patient_codes, ratio_of_sums, resampled_metric
 from helpers.error_analysis.pictures import cut_centre
-from helpers.error_analysis.saliency import SaliencyMaps
+from helpers.error_analysis.saliency import SaliencyMaps, cell_centres
 from helpers.error_analysis.wording import with_interval
-from helpers.evaluation.bootstrap import patient_weights
-from helpers.evaluation.estimates import Metric, Support, metric_from_replicates
+from helpers.evaluation.estimates import Metric
 from helpers.evaluation.metrics import ratio
 from helpers.preprocessing.masks import cut_mask
 from helpers.study import EvaluationParams, PreprocessingParams
 
-BODY, FRACTURE = "vertebral body", "fractured structure"
-#: What breaks in each simulated class, by the names of the masks.
-FRACTURED = {"A": ("endplates",), "B": ("posterior_wall", "fragment"), "C": ()}
+BODY, FRACTURE = "vertebral body", "structures that break"
+#: What breaks in each simulated class, by the names of the masks; which of its two end plates, the masks do not tell.
+FRACTURED = {"A": ("endplates",), "B": ("endplates", "posterior_wall", "fragment"), "C": ()}
 #: A peak counts as a hit this far beside a structure: thin ones are narrower than a map can point.
 REACH_MM = 3.0
 
@@ -67,7 +67,10 @@ def target_masks(
 
 
 def localise(maps: SaliencyMaps, *, masks: Masks, truth: Truth, spacing_mm: float) -> pd.DataFrame:
-    """How much of each map lies within each region.
+    """How much of each map lies within each region, and whether its peak hits it; of right predictions alone.
+
+    A map explains the predicted class and a mask shows what the reference class breaks: where the two differ, a map
+    beside the mask may be right for what it explains.
 
     Parameters
     ----------
@@ -82,47 +85,72 @@ def localise(maps: SaliencyMaps, *, masks: Masks, truth: Truth, spacing_mm: floa
 
     Returns
     -------
-    One row per map and region that the crop shows, without maps that are zero everywhere: sample_id, PatientID, label,
-    is_error, region; `map_share` of the map's mass within the region, `area_share` of the crop and `average_share` of
-    the average map; `hit`, whether the peak lies within `REACH_MM` of the region, and `hit_area_share`, the share of
-    the crop that counts as a hit.
+    One row per right prediction and region that the crop shows, without maps that are zero everywhere: sample_id,
+    PatientID, label, region; `row` of the map among the N; `map_share` of the map's mass within the region and
+    `area_share` of the crop; `hit`, whether the peak lies within `REACH_MM` of the region, `hit_by_chance`, the share
+    of the cells whose centre does, and `hit_by_average`, whether the peak of the class's average map does.
     """
-    mass = maps.maps.sum((1, 2), dtype=np.float64)
-    pointing = mass > 0
-    shares = maps.maps / np.where(pointing, mass, 1)[:, None, None]
-    average = shares[pointing].mean(0) if pointing.any() else np.zeros(maps.maps.shape[1:])
-    peaks = maps.maps.reshape(len(maps.maps), -1).argmax(1) if len(maps.maps) else []
     known = maps.table[["sample_id", "target"]].merge(truth.table[["sample_id", "PatientID", "label"]], on="sample_id")
-    known["is_error"] = known.pop("target") != known["label"]
+    mass = maps.cells.sum((1, 2))
+    kept = np.flatnonzero((known["target"] == known["label"]) & (mass > 0))
+    known = known.loc[kept, ["sample_id", "PatientID", "label"]].assign(row=kept)
+    cells = maps.cells[kept] / mass[kept, None, None]
+    average = _class_means(cells, labels=known["label"])
+    shares = map_shares(maps.maps[kept])
     parts = []
-    for region, inside in masks.items():
-        near = np.array([_within_reach(mask, spacing_mm=spacing_mm) for mask in inside]).reshape(inside.shape)
+    for region, drawn in masks.items():
+        inside = drawn[kept]
+        near = [_cells_near(mask, n_cells=cells.shape[-1], spacing_mm=spacing_mm) for mask in inside]
         measures = {
             "region": region,
             "map_share": (shares * inside).sum((1, 2)),
             "area_share": inside.mean((1, 2)),
-            "average_share": (average * inside).sum((1, 2)),
-            "hit": [bool(reached.flat[peak]) for reached, peak in zip(near, peaks, strict=True)],
-            "hit_area_share": near.mean((1, 2)),
+            "hit": _at_peaks(near, cells),
+            "hit_by_chance": [reached.mean() for reached in near],
+            "hit_by_average": _at_peaks(near, average),
         }
-        parts.append(known.assign(**measures)[pointing & inside.any((1, 2))])
+        parts.append(known.assign(**measures)[inside.any((1, 2))])
     return pd.concat(parts, ignore_index=True)
 
 
-def _within_reach(mask: np.ndarray, *, spacing_mm: float) -> np.ndarray:
-    """The mask widened by `REACH_MM`; an empty one stays empty."""
-    return distance_transform_edt(~mask) * spacing_mm <= REACH_MM if mask.any() else mask
+def map_shares(maps: np.ndarray) -> np.ndarray:
+    """Each of (N, S, S) maps divided by its mass."""
+    return maps / maps.sum((1, 2), keepdims=True, dtype=np.float64).astype(np.float32)
+
+
+def _class_means(values: np.ndarray, *, labels: pd.Series) -> np.ndarray:
+    """For each of the N values the mean of all that have its label."""
+    means = np.zeros_like(values)
+    for label in labels.unique():
+        means[labels == label] = values[labels == label].mean(0)
+    return means
+
+
+def _cells_near(mask: np.ndarray, *, n_cells: int, spacing_mm: float) -> np.ndarray:
+    """(n_cells, n_cells) bool: the cells whose centre lies within `REACH_MM` of a mask; none of an empty one."""
+    if not mask.any():
+        return np.zeros((n_cells, n_cells), dtype=bool)
+    centres = cell_centres(n_cells, size=len(mask))
+    distance = map_coordinates(distance_transform_edt(~mask), np.meshgrid(centres, centres, indexing="ij"), order=1)
+    return distance * spacing_mm <= REACH_MM
+
+
+def _at_peaks(near: Sequence[np.ndarray], cells: np.ndarray) -> list[bool]:
+    """Whether the strongest of each (G, G) cells is one of those that are near."""
+    return [bool(reached.flat[values.argmax()]) for reached, values in zip(near, cells, strict=True)]
 
 
 def localisation_table(
-    found: pd.DataFrame, *, class_names: Mapping[str, str], params: EvaluationParams
+    found: pd.DataFrame, *, maps: SaliencyMaps, masks: Masks, class_names: Mapping[str, str], params: EvaluationParams
 ) -> pd.DataFrame:
-    """Mean shares by reference class and region, with intervals for which patients are resampled.
+    """Mean shares by class and region, with intervals for which patients are resampled.
 
     Parameters
     ----------
     found
         Result of `localise`.
+    maps, masks
+        What it was found in.
     class_names
         Class key → name, in reporting order.
     params
@@ -130,23 +158,26 @@ def localisation_table(
 
     Returns
     -------
-    Table for reading; “× area” and “× average map” divide the mean share of the maps by that of an even map and of the
-    average map: 1 is no better than a map that does not know the image.
+    Table for reading. “× area” and “× average map” divide the mean share of the maps by that of an even map and of
+    the average map of other patients who are rightly called the same: above 1 in the latter, maps follow the image and
+    not its class alone. Peaks are set beside two that do not know the image: any cell's, and the average map's.
     """
     rows = []
     for region in (BODY, FRACTURE):
         for key, name in class_names.items():
             part = found[(found["label"] == key) & (found["region"] == region)]
             if len(part):
-                rows.append({"class": f"{key} {name}", "region": region, **_summary(part, params=params)})
+                shares, inside = map_shares(maps.maps[part["row"]]), masks[region][part["row"]]
+                over_average = over_others(shares, inside=inside, patients=part["PatientID"], params=params)
+                summary = _summary(part, over_average=over_average, params=params)
+                rows.append({"class": f"{key} {name}", "region": region, **summary})
     return pd.DataFrame(rows)
 
 
-def _summary(part: pd.DataFrame, *, params: EvaluationParams) -> dict[str, str | int | float]:
+def _summary(part: pd.DataFrame, *, over_average: Metric, params: EvaluationParams) -> dict[str, str | int]:
     ones = np.ones(len(part))
     percent = ratio_of_sums(100 * part["map_share"], ones, patients=part["PatientID"], params=params)
     over_area = ratio_of_sums(part["map_share"], part["area_share"], patients=part["PatientID"], params=params)
-    over_average = ratio_of_sums(part["map_share"], part["average_share"], patients=part["PatientID"], params=params)
     hits = ratio_of_sums(part["hit"], ones, patients=part["PatientID"], params=params)
     return {
         "images": percent.n_samples,
@@ -156,24 +187,42 @@ def _summary(part: pd.DataFrame, *, params: EvaluationParams) -> dict[str, str |
         "× area": with_interval(over_area, decimals=2),
         "× average map": with_interval(over_average, decimals=2),
         f"peak within {REACH_MM:g} mm": with_interval(hits, decimals=2),
-        "by chance": part["hit_area_share"].mean(),
+        "any cell": f"{part['hit_by_chance'].mean():.2f}",
+        "average map's peak": f"{part['hit_by_average'].mean():.2f}",
     }
 
 
-def ratio_of_sums(top: np.ndarray, bottom: np.ndarray, *, patients: Iterable[str], params: EvaluationParams) -> Metric:
-    """Sum of `top` over sum of `bottom`, (N,) each, with the patient-clustered bootstrap's interval."""
-    codes = np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1]
-    n_patients = codes.max() + 1
-    sums = np.stack([np.bincount(codes, weights=np.asarray(values, dtype=float)) for values in (top, bottom)])
-    rng = np.random.default_rng(params.seed)
-    weights = patient_weights(n_patients, n_replicates=params.n_bootstrap, rng=rng)
-    return metric_from_replicates(
-        float(ratio(*sums.sum(1))),
-        ratio(*(weights @ sums.T).T),
-        support=Support(n_samples=len(codes), n_patients=n_patients, n_limiting=n_patients),
-        confidence=params.confidence,
-        undefined="the region has no area",
-    )
+def over_others(shares: np.ndarray, *, inside: np.ndarray, patients: Iterable[str], params: EvaluationParams) -> Metric:
+    """Mean share of maps within their own masks, over that of the average map of all other patients.
+
+    The average is found anew in each replicate. A patient's own maps are left out of it, or a patient drawn twice would
+    be compared with himself.
+
+    Parameters
+    ----------
+    shares
+        (N, S, S) maps that add up to 1 each.
+    inside
+        (N, S, S) bool masks.
+    patients
+        N patients.
+    params
+        Section `evaluation` of the parameters: replicates, confidence and seed.
+    """
+    codes = patient_codes(patients)
+    members = np.eye(codes.max() + 1)[codes]
+    # mass of one map (column) in the mask of another (row), of samples and then of patients
+    crossed = inside.reshape(len(codes), -1).astype(np.float32) @ shares.reshape(len(codes), -1).T
+    own, between = np.diag(crossed) @ members, members.T @ crossed @ members
+    np.fill_diagonal(between, 0)
+    n_maps = members.sum(0)
+
+    def share_ratio(weights: np.ndarray) -> np.ndarray:
+        n_others = (weights @ n_maps)[:, None] - weights * n_maps
+        expected = ratio(weights @ between.T, n_others)
+        return ratio(weights @ own, (weights * expected).sum(1))
+
+    return resampled_metric(share_ratio, codes=codes, params=params, undefined="there is no other patient")
 
 
 def pick_typical(found: pd.DataFrame, *, n: int) -> list[str]:

@@ -131,7 +131,7 @@ def plot_error_rates(rates: pd.DataFrame, *, overall: float) -> Figure:
     for label in axis.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() in set(rates["factor"]) else "normal")
     axis.tick_params(axis="y", length=0)
-    axis.set(xlim=(0, 1), ylim=(position - 0.5, -0.5), xlabel="Error rate with 95 % Wilson interval")
+    axis.set(xlim=(0, 1), ylim=(position - 0.5, -0.5), xlabel="Error rate with interval by patients resampled")
     axis.xaxis.set_major_formatter(PercentFormatter(1))
     plt.close(figure)
     return figure

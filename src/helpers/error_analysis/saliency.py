@@ -28,25 +28,29 @@ class SaliencyMaps:
     ----------
     table
         One row per map: sample_id, fold, seed, target (class key), peak position and its distance to the crop centre.
+        The peak is the centre of the strongest cell, so peaks lie on the grid of the cells.
     images
         (N, S, S) crops that the network saw, in [0, 1] for reading.
+    cells
+        (N, G, G) float32, at least 0: the maps as the feature map gives them, see `grad_cam`.
     maps
-        (N, S, S) float32 in [0, 1]; each is divided by its own maximum, and is zero where nothing speaks for the class.
+        (N, S, S) float32 in [0, 1]: the cells enlarged to the crop, see `enlarge`.
     """
 
     table: pd.DataFrame
     images: np.ndarray
+    cells: np.ndarray
     maps: np.ndarray
 
     def select(self, sample_ids: Iterable[str]) -> Self:
         """The maps of those samples that were explained, in the order given."""
         position = {sample: index for index, sample in enumerate(self.table["sample_id"])}
         kept = [position[sample] for sample in sample_ids if sample in position]
-        return type(self)(self.table.iloc[kept], self.images[kept], self.maps[kept])
+        return type(self)(self.table.iloc[kept], self.images[kept], self.cells[kept], self.maps[kept])
 
 
 def grad_cam(network: ResNet, images: Tensor, *, targets: Tensor) -> np.ndarray:
-    """Grad-CAM on layer4 by captum (Selvaraju 2017): positive evidence only, enlarged to the image.
+    """Grad-CAM on layer4 by captum (Selvaraju 2017): positive evidence only, in the cells of the feature map.
 
     Parameters
     ----------
@@ -59,15 +63,29 @@ def grad_cam(network: ResNet, images: Tensor, *, targets: Tensor) -> np.ndarray:
 
     Returns
     -------
-    (N, S, S) float32, each map divided by its maximum; all zero if no evidence is positive.
+    (N, G, G) float32, at least 0; all zero if no evidence is positive.
     """
     # a frozen layer4 would give no gradient; below it none is wanted, and nothing needs to be kept for one
     network.requires_grad_(False)
     network.layer4.requires_grad_(True)
-    maps = LayerGradCam(network, network.layer4).attribute(images, target=targets, relu_attributions=True)
-    maps = LayerAttribution.interpolate(maps, tuple(images.shape[-2:]), interpolate_mode="bilinear")[:, 0]
-    peak = maps.amax((1, 2), keepdim=True)
-    return torch.where(peak > 0, maps / peak.clamp_min(torch.finfo(maps.dtype).tiny), 0).detach().numpy()
+    cells = LayerGradCam(network, network.layer4).attribute(images, target=targets, relu_attributions=True)
+    return cells[:, 0].detach().numpy()
+
+
+def enlarge(cells: np.ndarray, *, size: int) -> np.ndarray:
+    """Bilinear enlargement of (N, G, G) cells to (N, size, size), each map divided by its maximum where that is not 0.
+
+    For looking at and for shares only: outside the centres of the outer cells it is flat, so it has no single peak.
+    """
+    maps = LayerAttribution.interpolate(torch.from_numpy(cells)[:, None], (size, size), interpolate_mode="bilinear")
+    maps = maps[:, 0].numpy()
+    peaks = maps.max((1, 2), initial=0, keepdims=True)
+    return np.divide(maps, peaks, out=np.zeros_like(maps), where=peaks > 0)
+
+
+def cell_centres(n_cells: int, *, size: int) -> np.ndarray:
+    """Where the centres of `n_cells` cells in a row lie on `size` pixels: (n_cells,), in pixels, 0 is the first's."""
+    return (np.arange(n_cells) + 0.5) * size / n_cells - 0.5
 
 
 def explain(
@@ -95,8 +113,8 @@ def explain(
     tested = predictions[predictions["split"] == "test"].sort_values(["seed", "fold"]).drop_duplicates("sample_id")
     chosen = chosen[["sample_id", "y_pred"]].merge(tested[["sample_id", "fold", "seed"]], on="sample_id")
     size = params.input_size
-    images, maps = np.zeros((2, len(chosen), size, size), dtype=np.float32)
-    done = 0
+    images = np.zeros((len(chosen), size, size), dtype=np.float32)
+    cells: dict[int, np.ndarray] = {}
     for (fold, seed), group in chosen.groupby(["fold", "seed"]):
         file = checkpoints / f"fold{fold}_seed{seed}.safetensors"
         network = load_network(file, params=params, n_classes=len(samples.classes))
@@ -104,20 +122,24 @@ def explain(
             batch = group.iloc[start : start + BATCH_SIZE]
             pixels = samples.images[samples.rows(batch["sample_id"])]
             targets = torch.tensor([samples.classes.index(key) for key in batch["y_pred"]])
-            maps[batch.index] = grad_cam(network, transform.plain(pixels), targets=targets)
+            found = grad_cam(network, transform.plain(pixels), targets=targets)
+            cells |= dict(zip(batch.index, found, strict=True))
             images[batch.index] = reading_crops(pixels, size=size)
-            done += len(batch)
             if report is not None:
-                report(done, len(chosen))
-    return SaliencyMaps(_peaks(chosen, maps, spacing_mm=transform.spacing_mm), images, maps)
+                report(len(cells), len(chosen))
+    ordered = np.stack([cells[row] for row in chosen.index]) if cells else np.zeros((0, 1, 1), dtype=np.float32)
+    table = _peaks(chosen, ordered, size=size, spacing_mm=transform.spacing_mm)
+    return SaliencyMaps(table, images, ordered, enlarge(ordered, size=size))
 
 
-def _peaks(chosen: pd.DataFrame, maps: np.ndarray, *, spacing_mm: float) -> pd.DataFrame:
-    flat = maps.reshape(len(maps), maps.shape[1] * maps.shape[2])
-    rows, columns = np.unravel_index(flat.argmax(1), maps.shape[1:])
+def _peaks(chosen: pd.DataFrame, cells: np.ndarray, *, size: int, spacing_mm: float) -> pd.DataFrame:
+    flat = cells.reshape(len(cells), cells.shape[1] * cells.shape[2])
     empty = flat.max(1, initial=0) == 0  # no positive evidence anywhere: a map without a peak
-    rows, columns = (np.where(empty, np.nan, index) for index in (rows, columns))
-    center = (maps.shape[-1] - 1) / 2
+    centres = cell_centres(cells.shape[-1], size=size)
+    rows, columns = (
+        np.where(empty, np.nan, centres[index]) for index in np.unravel_index(flat.argmax(1), cells.shape[1:])
+    )
+    center = (size - 1) / 2
     offset = np.hypot(rows - center, columns - center) * spacing_mm
     table = chosen.rename(columns={"y_pred": "target"})
     return table.assign(peak_row_px=rows, peak_col_px=columns, peak_offset_mm=offset)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from helpers.evaluation.intervals import wilson_interval
+from helpers.error_analysis.clustered import ratio_of_sums
+from helpers.study import EvaluationParams
 
 # Loss of the lowest height against the normal one, in the grades of Genant et al. 1993 (10.1002/jbmr.5650080915). The
 # edges are negative ratios: 1 - 0.8 is a little less than 0.2 in floating point.
@@ -17,7 +18,9 @@ OFFSET_EDGES = (-np.inf, 2.0, 4.0, np.inf)
 OFFSET_NAMES = ("under 2 mm", "2 to 4 mm", "over 4 mm")
 
 
-def errors_by_truth(ranked: pd.DataFrame, *, truth: pd.DataFrame, class_names: Mapping[str, str]) -> pd.DataFrame:
+def errors_by_truth(
+    ranked: pd.DataFrame, *, truth: pd.DataFrame, class_names: Mapping[str, str], params: EvaluationParams
+) -> pd.DataFrame:
     """Error rate in groups of images that are alike.
 
     Parameters
@@ -28,24 +31,25 @@ def errors_by_truth(ranked: pd.DataFrame, *, truth: pd.DataFrame, class_names: M
         Table of `helpers.cohort.truth.Truth`.
     class_names
         Class key → name, in reporting order.
+    params
+        Section `evaluation` of the parameters: replicates, confidence and seed.
 
     Returns
     -------
-    One row per factor and group that holds an image: factor, group, images, patients, errors, error_rate and its 95 %
-    Wilson interval (ci_low, ci_high), which takes images as independent. Severity, subtype, age and canal are those of
-    fractures alone, the other factors those of all images.
+    One row per factor and group that holds an image: factor, group, images, patients, errors, error_rate and its
+    interval by patients resampled (ci_low, ci_high; NaN for a single patient). Severity, subtype, age and canal are
+    those of fractures alone, the other factors those of all images.
     """
     table = ranked[["sample_id", "is_error"]].merge(truth, on="sample_id", validate="one_to_one")
     rows = []
     for factor, groups in _factors(table, class_names=class_names).items():
         for group, part in table.groupby(groups, observed=True, sort=True):
-            n_errors = int(part["is_error"].sum())
-            interval = wilson_interval(n_errors, len(part))
-            rate = n_errors / len(part)
-            patients = part["PatientID"].nunique()
-            rows.append((factor, str(group), len(part), patients, n_errors, rate, interval.low, interval.high))
+            wrong = part["is_error"]
+            rate = ratio_of_sums(wrong, np.ones(len(part)), patients=part["PatientID"], params=params)
+            counts = (rate.n_samples, rate.n_patients, int(wrong.sum()))
+            rows.append((factor, str(group), *counts, rate.estimate, rate.ci_low, rate.ci_high))
     columns = ["factor", "group", "images", "patients", "errors", "error_rate", "ci_low", "ci_high"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).astype({"ci_low": float, "ci_high": float})
 
 
 def _factors(table: pd.DataFrame, *, class_names: Mapping[str, str]) -> dict[str, pd.Series]:

@@ -6,7 +6,6 @@
 from helpers.evaluation.checks import all_metrics, consistency_checks, require_passed
 from helpers.evaluation.curves import reliability_bins, roc_points
 from helpers.evaluation.estimates import Metric
-from helpers.evaluation.external import ExternalEvaluation, evaluate_external, external_samples
 from helpers.evaluation.predictions import PredictionsError, fold_predictions, out_of_fold, training_predictions
 from helpers.evaluation.summary import Evaluation, EvaluationError, evaluate, headline
 from helpers.evaluation.tables import external_table, readable
@@ -14,14 +13,11 @@ from helpers.evaluation.tables import external_table, readable
 __all__ = [
     "Evaluation",
     "EvaluationError",
-    "ExternalEvaluation",
     "Metric",
     "PredictionsError",
     "all_metrics",
     "consistency_checks",
     "evaluate",
-    "evaluate_external",
-    "external_samples",
     "external_table",
     "fold_predictions",
     "headline",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -60,6 +60,10 @@ class Metric:
         """Plain values for JSON: NaN, which JSON does not know, becomes None."""
         return asdict(self) | {"estimate": None if math.isnan(self.estimate) else self.estimate}
 
+    def with_note(self, text: str) -> "Metric":
+        """The same metric with one thing more to know beside it."""
+        return replace(self, note=text if self.note is None else f"{self.note}; {text}")
+
 
 @dataclass(frozen=True)
 class Support:
@@ -93,13 +97,14 @@ def metric_from_replicates(
     support: Support,
     confidence: float,
     undefined: str,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds | None = Bounds(),
 ) -> Metric:
     """Choose the interval of a metric and put all that belongs to it together.
 
     Percentile interval of the defined replicates. Where every replicate equals the best or worst possible value, the
     bootstrap would claim certainty; the limit is then the Clopper–Pearson limit for that many patients without an
-    exception, with the patients of the smallest group the metric needs.
+    exception, with the patients of the smallest group the metric needs. That limit is one of a share of patients;
+    metrics that are none, such as AUROC, have no `bounds` and then no interval.
 
     Parameters
     ----------
@@ -108,7 +113,7 @@ def metric_from_replicates(
     replicates
         (R,) values, NaN where undefined.
     support, confidence, bounds
-        See `Support`, `percentile_interval`, `Bounds`.
+        See `Support`, `percentile_interval`, `Bounds`; None for a metric that is no share of patients.
     undefined
         When the metric is 0/0, in words.
     """
@@ -128,7 +133,7 @@ def metric_from_replicates(
             note = "the estimate lies outside its interval: too few patients or replicates for this method"
     else:
         interval = _interval_at_bound(estimate, support=support, confidence=confidence, bounds=bounds)
-        note = _constant_note(support, bounded=interval is not None)
+        note = _constant_note(estimate, support=support, bounds=bounds, bounded=interval is not None)
     return Metric(
         estimate=float(estimate),
         ci_low=None if interval is None else interval.low,
@@ -147,14 +152,20 @@ def _dropped_note(n_dropped: int, *, n_replicates: int, undefined: str) -> str |
     return f"interval from {n_replicates - n_dropped} of {n_replicates} replicates; in the others {undefined}"
 
 
-def _constant_note(support: Support, *, bounded: bool) -> str:
+def _constant_note(estimate: float, *, support: Support, bounds: Bounds | None, bounded: bool) -> str:
     if bounded:
         return f"every replicate has the same value; limit for {support.n_limiting} patients without an exception"
+    if bounds is None and min(abs(estimate), abs(estimate - 1)) <= SAME_VALUE:
+        return f"no interval: perfect separation, with {support.n_limiting} patients in the smallest group"
     return "no interval: the same value in every replicate"
 
 
-def _interval_at_bound(estimate: float, *, support: Support, confidence: float, bounds: Bounds) -> Interval | None:
+def _interval_at_bound(
+    estimate: float, *, support: Support, confidence: float, bounds: Bounds | None
+) -> Interval | None:
     """Clopper–Pearson interval for all or none of the limiting patients, on the metric's own scale."""
+    if bounds is None:
+        return None
     if abs(estimate - 1) <= SAME_VALUE:
         n_without_exception = support.n_limiting
     elif bounds.lower == 0 and abs(estimate) <= SAME_VALUE:
@@ -276,6 +287,7 @@ def _auroc_metric(resampling: Resampling, pick: Callable, *, codes: list[int]) -
         support=resampling.support(_every_row(resampling.sample), n_limiting=min(groups)),
         confidence=resampling.confidence,
         undefined=AUROC_UNDEFINED,
+        bounds=None,
     )
 
 

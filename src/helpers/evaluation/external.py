@@ -1,17 +1,23 @@
 """External validation: how all networks of the run together read a cohort that none of them was trained on."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
 
-from helpers.evaluation.fracture_score import FractureScore, assess_scores, score_cohort, youden_threshold
-from helpers.evaluation.predictions import logit_column
+from helpers.evaluation.estimates import Metric
+from helpers.evaluation.fracture_score import FractureScore, assess_scores
+from helpers.evaluation.scores import ScoredCohort, score_cohort
 from helpers.evaluation.summary import Evaluation, evaluate
-from helpers.study.params import ANY_FRACTURE, EvaluationParams
+from helpers.evaluation.threshold import Threshold, youden_threshold
+from helpers.study.params import EvaluationParams
+
+SAMPLE_COLUMNS = [
+    "cohort", "sample_id", "PatientID", "level", "label", "grade", "is_fracture", "score", "called", "is_right",
+]  # fmt: skip
+# The threshold where validation lacks fractures or normal images.
+EVEN_ODDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -20,33 +26,35 @@ class ExternalEvaluation:
 
     Attributes
     ----------
-    name
-        Of the cohort.
     counts, n_patients
         Samples by label as the cohort has it; its patients.
     by_class
         All classes of the study, or None where the cohort knows fractures of unknown kind, or a single class.
-    fracture
-        Any fracture against normal, by the probability of normal; None without a normal class.
+    fracture_vs_normal
+        Metrics by name: any fracture class wins, as in the study's own cohort; empty unless fractures and normal
+        samples are there.
     score
-        What 1 - P(normal) is worth as a number; None where `fracture` is.
+        The fracture score 1 - P(normal); None where `fracture_vs_normal` is empty.
+    samples
+        One row per sample, sorted by patient and level, see `external_samples`; None without a normal class.
     """
 
-    name: str
     counts: Mapping[str, int]
     n_patients: int
     by_class: Evaluation | None
-    fracture: Evaluation | None
-    score: FractureScore | None = None
+    fracture_vs_normal: Mapping[str, Metric]
+    score: FractureScore | None
+    samples: pd.DataFrame | None
 
     def to_json_dict(self) -> dict[str, Any]:
         """Content of metrics.json under ``external`` and the cohort's name."""
+        fracture = {name: metric.to_json_dict() for name, metric in self.fracture_vs_normal.items()}
         return {
             "n_samples": sum(self.counts.values()),
             "n_patients": self.n_patients,
             "samples_by_label": dict(self.counts),
             "by_class": None if self.by_class is None else _chosen(self.by_class),
-            "fracture_vs_normal": None if self.fracture is None else _chosen(self.fracture)["per_class"][ANY_FRACTURE],
+            "fracture_vs_normal": fracture or None,
             "fracture_score": None if self.score is None else self.score.to_json_dict(),
         }
 
@@ -69,7 +77,7 @@ def evaluate_external(
     development
         `predictions.parquet` of the study's own cohort, whose validation rows give the threshold.
     samples
-        `external.parquet`: cohort, sample_id and where known grade.
+        `external.parquet`: cohort, sample_id, label, level and where known grade.
     class_names, normal_class
         Of the study.
     params
@@ -79,41 +87,55 @@ def evaluate_external(
     -------
     By cohort name, in the order of the table.
     """
-    threshold = None if normal_class is None else youden_threshold(development, normal_class=normal_class)
-    known = samples.reindex(columns=["cohort", "sample_id", "grade"])
+    known = samples.reindex(columns=["cohort", "sample_id", "level", "label", "grade"])
+    threshold = None
+    if normal_class is not None:
+        threshold = youden_threshold(development, normal_class=normal_class, params=params)
     found = {}
     for name, rows in predictions.groupby("cohort", sort=False):
-        one = _evaluate_one(rows, name=name, class_names=class_names, normal_class=normal_class, params=params)
-        if one.fracture is not None:
-            grades = known[known["cohort"] == name].set_index("sample_id")["grade"]
+        by_class, fracture = _evaluate_classes(rows, class_names=class_names, normal_class=normal_class, params=params)
+        score = listed = None
+        if normal_class is not None:
+            own = known[known["cohort"] == name]
+            grades = own.set_index("sample_id")["grade"]
             scored = score_cohort(rows, normal_class=normal_class, grades=grades, params=params)
-            one = replace(one, score=assess_scores(scored, threshold))
-        found[name] = one
+            score = assess_scores(scored, threshold) if fracture else None
+            listed = _list_samples(scored, known=own, threshold=threshold)
+        labels = rows.drop_duplicates("sample_id")["y_true"].value_counts().sort_index()
+        counts = {str(key): int(count) for key, count in labels.items()}
+        found[name] = ExternalEvaluation(counts, rows["PatientID"].nunique(), by_class, fracture, score, listed)
     return found
 
 
-def external_samples(found: ExternalEvaluation, *, samples: pd.DataFrame) -> pd.DataFrame:
-    """Every sample of a cohort with its score, sorted by patient and level.
+def _evaluate_classes(
+    rows: pd.DataFrame, *, class_names: Mapping[str, str], normal_class: str | None, params: EvaluationParams
+) -> tuple[Evaluation | None, Mapping[str, Metric]]:
+    """All classes where the cohort has them, and any fracture against normal where it has both."""
+    labels = set(rows["y_true"])
+    if len(labels) < 2:
+        return None, {}
+    # Every sample is tested by every network, and `evaluate` averages over all of them. A fracture of unknown kind may
+    # stand as any kind, since only the question that merges them is asked of it.
+    fracture = next(key for key in class_names if key != normal_class)
+    evaluation = evaluate(
+        rows.assign(split="test", y_true=rows["y_true"].where(rows["y_true"].isin(list(class_names)), fracture)),
+        class_names=class_names,
+        normal_class=normal_class,
+        n_bootstrap=params.n_bootstrap,
+        confidence=params.confidence,
+        seed=params.seed,
+    )
+    by_class = evaluation if labels <= set(class_names) else None
+    return by_class, evaluation.fracture_vs_normal if normal_class in labels else {}
 
-    Parameters
-    ----------
-    found
-        With a score.
-    samples
-        `external.parquet`.
 
-    Returns
-    -------
-    sample_id, patient, level, label, grade, score (mean of seeds), and `called` at the threshold carried over.
-    """
-    own = samples[samples["cohort"] == found.name][["sample_id", "level", "label"]]
-    table = found.score.cohort.table.merge(own, on="sample_id", validate="one_to_one")
-    threshold = found.score.threshold
-    cut = 0.5 if threshold is None else threshold.value
-    table = table.assign(called=np.where(table["score"] >= cut, ANY_FRACTURE, "normal"), patient=table["PatientID"])
-    place = table["level"].map(natural_order)
-    table = table.assign(place=place).sort_values(["patient", "place", "sample_id"], ignore_index=True)
-    return table[["sample_id", "patient", "level", "label", "grade", "score", "called"]]
+def _list_samples(scored: ScoredCohort, *, known: pd.DataFrame, threshold: Threshold | None) -> pd.DataFrame:
+    table = known.drop(columns="grade").merge(scored.table, on="sample_id", validate="one_to_one")
+    called = table["score"] >= (EVEN_ODDS if threshold is None else threshold.value)
+    table = table.assign(
+        called=called, is_right=called == table["is_fracture"], place=table["level"].map(natural_order)
+    )
+    return table.sort_values(["PatientID", "place", "sample_id"], ignore_index=True)[SAMPLE_COLUMNS]
 
 
 def natural_order(level: str) -> tuple[int, int]:
@@ -122,42 +144,38 @@ def natural_order(level: str) -> tuple[int, int]:
     return "CTLS".find(region.upper()), int(number) if number.isdigit() else 0
 
 
-def _evaluate_one(
-    rows: pd.DataFrame,
-    *,
-    name: str,
-    class_names: Mapping[str, str],
-    normal_class: str | None,
-    params: EvaluationParams,
-) -> ExternalEvaluation:
-    settings = {"n_bootstrap": params.n_bootstrap, "confidence": params.confidence, "seed": params.seed}
-    # Every sample is tested by every network: `evaluate` then averages over all of them.
-    tested = rows.drop(columns="cohort").assign(split="test")
-    labels = set(tested["y_true"])
-    by_class = fracture = None
-    if labels <= set(class_names) and len(labels) > 1:
-        by_class = evaluate(tested, class_names=class_names, normal_class=normal_class, **settings)
-    if normal_class is not None and len(labels - {normal_class}) and normal_class in labels:
-        binary = fracture_or_normal(tested, classes=list(class_names), normal_class=normal_class)
-        names = {ANY_FRACTURE: "fracture", normal_class: class_names[normal_class]}
-        fracture = evaluate(binary, class_names=names, normal_class=normal_class, **settings)
-    samples = tested.drop_duplicates("sample_id")
-    counts = {str(key): int(count) for key, count in samples["y_true"].value_counts().sort_index().items()}
-    return ExternalEvaluation(name, counts, int(samples["PatientID"].nunique()), by_class, fracture)
+def external_samples(external: Mapping[str, ExternalEvaluation]) -> pd.DataFrame:
+    """The samples of all external cohorts with their scores, as in `external_scores.parquet`.
+
+    Returns
+    -------
+    cohort, sample_id, PatientID, level, label, grade, is_fracture, score (1 - P(normal), mean of folds and seeds),
+    `called` (a fracture, at the threshold carried over) and `is_right` (the call agrees with the label).
+    """
+    tables = [found.samples for found in external.values() if found.samples is not None]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=SAMPLE_COLUMNS)
 
 
-def fracture_or_normal(predictions: pd.DataFrame, *, classes: Sequence[str], normal_class: str) -> pd.DataFrame:
-    """Merge all fracture classes into one, exactly: its logit is the log of the sum of their exponentials."""
-    fractures = [logit_column(key) for key in classes if key != normal_class]
-    merged = logsumexp(predictions[fractures].to_numpy(dtype=np.float64), axis=1)
-    others = predictions.drop(columns=[logit_column(key) for key in classes])
-    return others.assign(
-        y_true=np.where(predictions["y_true"] == normal_class, normal_class, ANY_FRACTURE),
-        **{logit_column(ANY_FRACTURE): merged, logit_column(normal_class): predictions[logit_column(normal_class)]},
-    )
+def count_by_grade(samples: pd.DataFrame) -> pd.DataFrame:
+    """Samples and patients of each cohort by label and grade, how many are called a fracture, and the median score.
+
+    Parameters
+    ----------
+    samples
+        Result of `external_samples`.
+    """
+    groups = samples.groupby(["cohort", "label", "grade"], dropna=False, sort=True)
+    counted = groups.agg(
+        samples=("sample_id", "size"),
+        patients=("PatientID", "nunique"),
+        called=("called", "sum"),
+        median=("score", "median"),
+    ).reset_index()
+    counted["grade"] = counted["grade"].map("{:g}".format, na_action="ignore")
+    return counted.rename(columns={"called": "called fracture", "median": "median score"})
 
 
 def _chosen(evaluation: Evaluation) -> dict[str, Any]:
     """The parts of metrics.json that hold for a cohort without folds of its own."""
     document = evaluation.to_json_dict()
-    return {key: document[key] for key in ("confusion", "overall", "per_class", "fracture_vs_normal", "baseline")}
+    return {key: document[key] for key in ("confusion", "overall", "per_class", "baseline")}

@@ -204,8 +204,9 @@ AUROC_UNDEFINED = "a class is absent from the reference, or the only one in it"
 METRIC_TITLES: Mapping[str, str] = MappingProxyType(
     {definition.name: definition.title for definition in (*COUNT_METRICS.values(), *CLASS_METRICS.values())}
     | {"auroc": "AUROC", "macro_auroc": "Macro AUROC", "mean_of_seeds": "AUROC, mean of seeds"}
-    | {"brier": "Brier score", "expected_calibration_error": "Expected calibration error"}
-    | {"mean_score_minus_share": "Mean score minus share of fractures"}
+    | {"brier": "Brier score", "brier_of_share": "Brier score of the share of fractures, p (1 − p)"}
+    | {"expected_calibration_error": "Expected calibration error"}
+    | {"mean_score_minus_share": "Mean score minus share of fractures", "threshold": "Threshold of the score"}
 )
 
 

@@ -20,7 +20,6 @@ from helpers.evaluation.paper import (
     paper_sizes,
     paper_splits,
 )
-from helpers.study.params import ANY_FRACTURE
 
 if TYPE_CHECKING:
     from helpers.evaluation.external import ExternalEvaluation
@@ -133,10 +132,10 @@ def external_table(external: Mapping[str, "ExternalEvaluation"]) -> pd.DataFrame
     """One row per external cohort and metric: fracture or normal, all classes where known, then the fracture score."""
     rows = []
     for name, found in external.items():
-        fracture = {} if found.fracture is None else found.fracture.per_class[ANY_FRACTURE]
         overall = {} if found.by_class is None else found.by_class.overall
         by_score = {} if found.score is None else found.score.groups()
-        for question, metrics in {"fracture or normal": fracture, "all classes": overall, **by_score}.items():
+        questions = {"fracture or normal": found.fracture_vs_normal, "all classes": overall} | by_score
+        for question, metrics in questions.items():
             rows += [{"cohort": name, "question": question, **row} for row in _metric_rows(metrics)]
     return _frame(rows, leading=dict.fromkeys(("cohort", "question", "metric", "title"), "string"))
 

@@ -2,6 +2,14 @@
 
 The anatomy is described in space and drawn on any plane. Every image is simulated: it shows no person and proves
 nothing about one. Read `simulate_cohort` first.
+
+Each module builds only on those before it:
+
+- shapes in space and the slab they are drawn on: `geometry`, `canvas`;
+- bone: `anatomy` (what is normal), `body`, `fracture`, `posterior`, `spine`;
+- materials and painting: `tissue`, `arch`, `surroundings`, `course`, `background`, `metal`, `rendering`, and `truth`;
+- the scanner: `response`, `noise`, `scanners`, `acquisition`;
+- the cohort: `patient`, `dicom_writer`, `segmentation`, `simulation`.
 """
 
 from helpers.phantom.acquisition import Correlation

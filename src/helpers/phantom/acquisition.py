@@ -5,18 +5,19 @@ Ranges are modelling ranges: slice 0.75-3 mm, PSF sigma 0.25-0.7 mm, pixel 0.35-
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 
+from helpers.phantom.canvas import Orientation, require_orientation
 from helpers.phantom.geometry import Range
 from helpers.phantom.noise import correlated_noise
-from helpers.phantom.response import ORIENTATIONS, Orientation, Response, plane_transfer
-from helpers.phantom.scanners import FLEET, Scanner
+from helpers.phantom.response import Response, plane_transfer
+from helpers.phantom.scanners import FLEET, Option, Scanner
 
+#: The range of 12 stored bits whose lowest value stands for air and for what was not scanned.
 AIR_HU = -1024
-MAX_HU = 3071  # 12 bits with an intercept of -1024
+MAX_HU = 3071
 
 NOISE_HU: Range = (2.0, 40.0)
 EXPOSURE_MAS: Range = (80.0, 320.0)
@@ -29,8 +30,6 @@ _COARSEST_STEP_MM = 0.45
 _MARGIN_MM = 4.5
 #: HU above which tissue is taken to owe its contrast to calcium or iodine.
 _MINERAL_HU = 60.0
-
-Option = TypeVar("Option")
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,10 @@ def sample_acquisition(
         If the fleet has no scanner for the class.
     """
     scanner = _choose_scanner(rng, class_index=class_index, fleet=fleet, by_class=correlation.scanner_by_class)
+    return _sample_settings(rng, scanner=scanner, correlation=correlation)
+
+
+def _sample_settings(rng: np.random.Generator, *, scanner: Scanner, correlation: Correlation) -> Acquisition:
     family, share = scanner.family, correlation.scanner_share
     kernel = _prefer(rng, scanner.kernel, others=family.kernels, share=share)
     kvp = _prefer(rng, scanner.kvp, others=family.kvp, share=share)
@@ -233,9 +236,8 @@ def acquire(
     ValueError
         If the orientation is unknown or the grid holds no whole number of pixels.
     """
+    require_orientation(orientation)
     k = settings.oversampling
-    if orientation not in ORIENTATIONS:
-        raise ValueError(f"orientation: {orientation!r} is none of {', '.join(ORIENTATIONS)}")
     if fine_hu.shape[0] % k or fine_hu.shape[1] % k:
         raise ValueError(f"fine_hu: shape {fine_hu.shape} is no multiple of {k}")
     shape = (fine_hu.shape[0] // k, fine_hu.shape[1] // k)

@@ -1,15 +1,14 @@
 """Vertebral bodies before anything happens to them: what is normal at each level, and how one body is drawn.
 
-Ranges are modelling choices for plausible adults (the table of issue 4: bodies 29-39 mm deep and 23-31 mm high,
-2 % higher per level, end plates 0-3 mm hollow, wedging within 6 % of the level's mean, wall waist 0.5-3 mm). They are
-not a normative data base.
+Ranges are modelling choices for plausible adults, not a normative data base: bodies are 2 % higher per level and wedged
+within 8 % of their level's mean, end plates 0-3 mm hollow, walls waisted by 0.5-3 mm.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.phantom.geometry import Range, draw
+from helpers.phantom.geometry import Range, draw, draw_phase
 
 GRID_STEP_MM = 0.05
 #: Where a body's outline is tabulated: antero-posterior and cranio-caudal positions in its frame.
@@ -51,6 +50,17 @@ LEVEL_NORMS: dict[str, LevelNorm] = {
     "S3": LevelNorm(1.05, 1.0, 12.0, (0.70, 1.00)),
 }
 LEVELS = tuple(LEVEL_NORMS)
+
+
+def is_sacral(level: str) -> bool:
+    """Whether a level is a segment of the sacrum: fused, and never a target."""
+    return level.startswith("S")
+
+
+#: Vertebrae above the sacrum, cranial first.
+MOBILE_LEVELS = tuple(level for level in LEVELS if not is_sacral(level))
+
+
 #: How often each level is imaged: fractures gather about the thoracolumbar junction.
 LEVEL_WEIGHTS = {level: norm.weight for level, norm in LEVEL_NORMS.items() if norm.weight > 0}
 TARGET_LEVELS = tuple(LEVEL_WEIGHTS)
@@ -93,8 +103,8 @@ class BodyPlan:
     waists_mm: tuple[float, float]
     corner_mm: float
     ripple: tuple[tuple[float, float, float], ...]
-    width_mm: float = 46.0
-    flatness: float = 0.13
+    width_mm: float
+    flatness: float
 
     @property
     def half_depth_mm(self) -> float:
@@ -176,7 +186,7 @@ def sample_body_plan(
         cavity_centre=draw(rng, (-0.05, 0.2)),
         waists_mm=(draw(rng, ANATOMY.waist_mm), 0.6 * draw(rng, ANATOMY.waist_mm)),
         corner_mm=draw(rng, ANATOMY.corner_mm),
-        ripple=tuple((draw(rng, ANATOMY.ripple_mm), k, draw(rng, (0, 6.28))) for k in (5.0, 9.0, 14.0)),
+        ripple=tuple((draw(rng, ANATOMY.ripple_mm), k, draw_phase(rng)) for k in (5.0, 9.0, 14.0)),
         width_mm=depth * draw(rng, ANATOMY.width_ratio),
         flatness=draw(rng, ANATOMY.flatness),
     )

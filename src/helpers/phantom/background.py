@@ -1,205 +1,33 @@
-"""Everything around the bones: muscles, fat, viscera, lungs, great vessels, the canal and the neural foramina.
+"""Painting all that is around the bones: muscles, fat, viscera, lungs, great vessels, the canal and the foramina.
 
 All of it follows the course of the spine: how its front, its canal and the tips of its processes run along ``c``. HU
-depend on the place (x, p, c) alone, so that planes through one patient agree where they cross. Sizes are modelling
+depend on the place (x, p, c) alone, so that planes through one patient agree where they cross. Shapes are modelling
 choices for plausible adults.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.phantom.canvas import Canvas, Field, Window, random_field
-from helpers.phantom.geometry import Range, Triple, capsule_depth, draw, ellipsoid_depth
+from helpers.phantom.anatomy import MOBILE_LEVELS
+from helpers.phantom.canvas import Canvas, Window
+from helpers.phantom.course import Course, SpinePaths, trace_spine
+from helpers.phantom.geometry import Range, Triple, capsule_depth, ellipsoid_depth
 from helpers.phantom.spine import Spine, Vertebra
+from helpers.phantom.surroundings import GAS, WATER, Bowel, Plaque, Surroundings
 from helpers.phantom.tissue import Tissue
 
+#: HU of the air behind the skin.
 AIR = -1000.0
-GAS = -950.0
+#: Enhancement of organs after contrast medium, HU; kidneys take up three times as much.
 CONTRAST_STEP = 35.0
 _ANY: Range = (-np.inf, np.inf)
 _CONUS_LEVEL, _BIFURCATION_LEVEL = "L1", "L4"
-_FORAMEN_LEVELS = ("T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
 
 
 @dataclass(frozen=True)
-class BackgroundRanges:
-    """Ranges (low, high) of the surroundings; lengths in mm, attenuation in HU."""
-
-    prevertebral_mm: Range = (2.0, 6.0)
-    aorta_left_mm: Range = (6.0, 18.0)
-    aorta_gap_mm: Range = (0.5, 4.0)
-    aorta_mm: Range = (14.0, 24.0)
-    cava_mm: Range = (16.0, 26.0)
-    plaque_hu: Range = (250.0, 900.0)
-    lung_hu: Range = (-880.0, -780.0)
-    lung_end_mm: Range = (-35.0, 10.0)
-    lung_reach: Range = (-1.7, 1.0)
-    subcutaneous_mm: Range = (8.0, 45.0)
-    erector_mm: Range = (58.0, 72.0)
-    psoas_mm: Range = (13.0, 21.0)
-    epidural_fat: Range = (0.4, 1.0)
-    bowel_radius_mm: Range = (6.0, 18.0)
-    bowel_count: int = 10
-
-
-BACKGROUND = BackgroundRanges()
-
-
-@dataclass(frozen=True)
-class Bowel:
-    """One loop: its place left of the midline, before the spine and along it, radii (x, p, c) in mm, content in HU.
-
-    ``level`` is where gas ends over fluid as a fraction of the radius towards posterior: 1 is all gas, as patients
-    lie on their backs.
-    """
-
-    left_mm: float
-    before_mm: float
-    c_mm: float
-    radii_mm: tuple[float, float, float]
-    hu: float
-    level: float
-
-
-@dataclass(frozen=True)
-class Plaque:
-    """Calcification in the aorta's wall: place along it, direction around it, length."""
-
-    c_mm: float
-    angle_rad: float
-    length_mm: float
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """One patient's soft tissue, fixed in the patient's space; lengths in mm.
-
-    ``viscera`` shapes organs and makes every border wavy, ``streaks`` is the grain of muscles.
-    """
-
-    prevertebral_mm: float
-    aorta_left_mm: float
-    aorta_gap_mm: float
-    aorta_mm: float
-    cava_mm: float
-    plaques: tuple[Plaque, ...]
-    plaque_hu: float
-    lung_hu: float
-    lung_end_mm: float
-    lung_reach: float
-    subcutaneous_mm: float
-    erector_mm: float
-    psoas_mm: float
-    kidney_c_mm: tuple[float, float]
-    epidural_fat: float
-    visceral_fat: float
-    muscle_fat: float
-    bowel: tuple[Bowel, ...]
-    viscera: Field
-    streaks: Field
-
-
-def sample_surroundings(rng: np.random.Generator, *, age: float) -> Surroundings:
-    """Draw the soft tissue around one spine; plaques and fatty muscle grow with age (years)."""
-    older = float(np.clip((age - 40) / 45, 0, 1))
-    ranges = {name: bounds for name, bounds in vars(BACKGROUND).items() if name in Surroundings.__dataclass_fields__}
-    return Surroundings(
-        **{name: draw(rng, bounds) for name, bounds in ranges.items()},
-        plaques=tuple(_sample_plaque(rng) for _ in range(rng.poisson(12 * older))),
-        kidney_c_mm=(draw(rng, (-15, 15)), draw(rng, (-30, 5))),
-        visceral_fat=draw(rng, (-0.6, 0.9)),
-        muscle_fat=draw(rng, (-0.2, 0.5)) + 0.9 * older,
-        bowel=tuple(_sample_bowel(rng) for _ in range(rng.integers(BACKGROUND.bowel_count + 1))),
-        viscera=random_field(rng, extent_mm=(160, 160, 160), step_mm=(4, 4, 4), length_mm=6.0),
-        streaks=random_field(rng, extent_mm=(96, 96, 160), step_mm=(2, 2, 5), length_mm=(2.2, 2.2, 9.0)),
-    )
-
-
-def _sample_plaque(rng: np.random.Generator) -> Plaque:
-    return Plaque(draw(rng, (-250, 0)), draw(rng, (0, 2 * np.pi)), draw(rng, (1.5, 9.0)))
-
-
-def _sample_bowel(rng: np.random.Generator) -> Bowel:
-    hu = rng.choice([GAS, 15.0, 220.0], p=[0.5, 0.38, 0.12])
-    rx, rp, rc = (draw(rng, BACKGROUND.bowel_radius_mm) for _ in range(3))
-    place = draw(rng, (-60, 60)), draw(rng, (36, 75)), draw(rng, (-40, 170))
-    return Bowel(*place, (rx, rp, rc), float(hu), draw(rng, (-0.4, 1.2)))
-
-
-@dataclass(frozen=True)
-class Course:
-    """The spine's course at places ``c``; float32 arrays of the shape of ``c``, in mm.
-
-    ``front``, ``back``, ``canal`` and ``tips`` are ``p`` of the bodies' front, their back, the canal's back and the
-    tips of the spinous processes, smoothed; ``vessels`` is the front as a vessel sees it, smoothed likewise;
-    ``middle`` is ``x`` of the midline; ``half_width`` and ``canal_half`` are half the width of body and canal; ``disc``
-    rises from 0 in the middle of a body to 1 at its end plates.
-    """
-
-    front: np.ndarray
-    back: np.ndarray
-    canal: np.ndarray
-    tips: np.ndarray
-    vessels: np.ndarray
-    middle: np.ndarray
-    half_width: np.ndarray
-    canal_half: np.ndarray
-    disc: np.ndarray
-
-
-@dataclass(frozen=True)
-class SpinePaths:
-    """Knots (n, 2) of ``c`` and value for every line of a course, by its name, and ``c`` of every level's middle."""
-
-    knots: dict[str, np.ndarray]
-    level_c_mm: dict[str, float]
-
-    def at(self, c: np.ndarray | float) -> Course:
-        """Interpolate the course to places ``c``; it is constant beyond its ends."""
-        lines = {name: np.interp(c, k[:, 0], k[:, 1]) for name, k in self.knots.items()}
-        for name, source in (("vessels", "front"), ("tips", "tips")):
-            knot_c, values = self.knots[source].T
-            lines[name] = np.mean([np.interp(c + d, knot_c, values) for d in range(-24, 25, 3)], axis=0)
-        return Course(**{name: line.astype(np.float32) for name, line in lines.items()})
-
-
-def trace_spine(spine: Spine) -> SpinePaths:
-    """Collect the course at the middle and at the corners of all bodies, cranial first."""
-    knots: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
-    for vertebra in spine.vertebrae.values():
-        _, p, c = vertebra.frame.origin_mm
-        ends = [_corner_places(vertebra, lower=lower) for lower in (False, True)]
-        for name, place in (("front", 0), ("back", 1), ("canal", 2)):
-            knots[name] += [(places[place, 2], places[place, 1]) for places in ends]
-        knots["tips"].append(tuple(_tip(vertebra)[:0:-1]))
-        knots["disc"] += [(ends[0][1, 2], 1.0), (c, 0.0), (ends[1][1, 2], 1.0)]
-        knots["middle"].append((c, vertebra.frame.origin_mm[0]))
-        knots["half_width"].append((c, vertebra.shape.half_width_mm))
-        knots["canal_half"].append((c, vertebra.canal_width_mm / 2))
-    lines = {name: np.array(k) for name, k in knots.items()}
-    for line in lines.values():
-        line[:, 0] = np.maximum.accumulate(line[:, 0])
-    return SpinePaths(lines, {level: v.frame.origin_mm[2] for level, v in spine.vertebrae.items()})
-
-
-def _corner_places(vertebra: Vertebra, *, lower: bool) -> np.ndarray:
-    """Patient points (3, 3) of the front, the back and the canal's back at the height of one end plate."""
-    front, back = (vertebra.shape.corner(posterior=side, lower=lower) for side in (False, True))
-    canal = back + (vertebra.canal_mm, 0)
-    return vertebra.frame.to_patient(np.array([(0.0, *place) for place in (front, back, canal)]))
-
-
-def _tip(vertebra: Vertebra) -> np.ndarray:
-    """Patient point (3,) of the spinous process' tip, more or less."""
-    process = 18 if vertebra.level.startswith("S") else 34
-    return vertebra.frame.to_patient(np.array([0.0, vertebra.shape.half_depth_mm + vertebra.canal_mm + process, 8.0]))
-
-
-@dataclass(frozen=True)
-class _Part:
+class _Region:
     """A part of the canvas with the spine's course in it, the distance from the midline and the wavy field."""
 
     canvas: Canvas
@@ -234,14 +62,14 @@ class _Scene:
     course: Course
     wave: np.ndarray
 
-    def within(self, *, x: Range = _ANY, p: Range = _ANY, c: Range = _ANY) -> _Part | None:
+    def within(self, *, x: Range = _ANY, p: Range = _ANY, c: Range = _ANY) -> _Region | None:
         """The part of the canvas in a box of patient coordinates and the edge around it, or None if it is off."""
         window = self.canvas.around(np.array([x, p, c]).T, margin_mm=self.canvas.step_mm)
         if window is None:
             return None
         cut = tuple(s if n > 1 else slice(None) for s, n in zip(window.part, self.course.front.shape, strict=True))
         course = Course(**{name: line[cut] for name, line in vars(self.course).items()})
-        return _Part(self.canvas, window, course, self.wave[window.part])
+        return _Region(self.canvas, window, course, self.wave[window.part])
 
 
 def _spread(values: np.ndarray, *, margin_mm: float) -> Range:
@@ -269,7 +97,7 @@ def paint_background(canvas: Canvas, *, spine: Spine, tissue: Tissue, around: Su
     _paint_aorta(scene)
     _paint_skin(scene)
     _paint_canal(scene)
-    for level in _FORAMEN_LEVELS:
+    for level in MOBILE_LEVELS:
         _paint_foramina(scene, vertebra=spine.vertebrae[level])
 
 
@@ -385,7 +213,7 @@ def _paint_bowel(scene: _Scene, *, loop: Bowel) -> None:
         return
     depth = ellipsoid_depth(part.window.points, centre=centre, radii=loop.radii_mm) + 0.8 * part.wave
     part.paint(depth, hu=scene.tissue.muscle)
-    part.paint(depth - 2.0, hu=15.0 if loop.hu == GAS else loop.hu)
+    part.paint(depth - 2.0, hu=WATER if loop.hu == GAS else loop.hu)
     if loop.hu == GAS:
         surface = centre[1] + loop.level * loop.radii_mm[1] - part.p
         part.paint(np.minimum(depth - 2.0, surface), hu=GAS)
@@ -440,7 +268,7 @@ def _aorta_axis(scene: _Scene, *, c: np.ndarray | float) -> tuple[np.ndarray, np
     return np.float32(course.middle + left), np.float32(p), np.float32(radius)
 
 
-def _aorta_depth(scene: _Scene, *, part: _Part) -> np.ndarray:
+def _aorta_depth(scene: _Scene, *, part: _Region) -> np.ndarray:
     """Depth in the aorta, whose lower end is round."""
     x, p, radius = _aorta_axis(scene, c=part.c)
     remaining = scene.paths.level_c_mm[_BIFURCATION_LEVEL] - part.c

@@ -11,7 +11,10 @@ from functools import cached_property
 import numpy as np
 
 from helpers.phantom.anatomy import GRID_STEP_MM, U_GRID_MM, V_GRID_MM, Endplate
-from helpers.phantom.geometry import Points, Range, Triple, capsule_depth
+from helpers.phantom.geometry import Points, Triple, box_corners, capsule_depth, intersect_depths
+
+#: The back is flattened within 0.6 of half the width; this is the square of that share.
+FLAT_BACK = 0.36
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Spur:
     """
 
     ends: tuple[Triple, Triple]
-    radii_mm: Range
+    radii_mm: tuple[float, float]
     squeeze: tuple[float, float]
 
     def depth(self, points: Points) -> np.ndarray:
@@ -193,7 +196,7 @@ class BodyShape:
         *_, front_inset, back_inset = self._tables
         t = w * np.float32(1 / self.half_width_mm)
         s = u * np.float32(1 / self.half_depth_mm)
-        beside = np.minimum(t * t * np.float32(1 / 0.36), 1)
+        beside = np.minimum(t * t * np.float32(1 / FLAT_BACK), 1)
         s = s - np.float32(self.flatness) * beside * np.clip(2 * s, 0, 1)
         s2, t2 = s * s, t * t
         s2 += np.float32(1e-6)  # the middle itself has no direction; let it look to the front and back
@@ -211,9 +214,7 @@ class BodyShape:
 
     def join(self, plate: np.ndarray, *, wall: np.ndarray) -> np.ndarray:
         """Combine end-plate and wall depth into the body's depth, rounding the corners."""
-        r = np.float32(self.corner_mm)
-        rounded = r - np.hypot(np.maximum(r - plate, 0), np.maximum(r - wall, 0))
-        return rounded + np.maximum(np.minimum(plate, wall) - r, 0)
+        return intersect_depths(plate, wall, rounding_mm=self.corner_mm)
 
     def with_spurs(self, depth: np.ndarray, *, points: Points) -> np.ndarray:
         """Unite a body depth with the osteophytes."""
@@ -247,9 +248,8 @@ class BodyShape:
     def _box(self, *lines: np.ndarray) -> np.ndarray:
         """Corners (8, 3) of the box over the body's width and depth that holds lines of ``v`` over `U_GRID_MM`."""
         v = np.stack(lines)[:, np.abs(U_GRID_MM) <= self.half_depth_mm]
-        half_width, half_depth = self.half_width_mm, self.half_depth_mm
-        sides = ((-half_width, half_width), (-half_depth, half_depth), (v.min(), v.max()))
-        return np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 3)
+        w, u = self.half_width_mm, self.half_depth_mm
+        return box_corners((-w, -u, v.min()), high=(w, u, v.max()))
 
     def outline(self) -> np.ndarray:
         """Points (n, 2) as (u, v) around the unbroken body in the midline, without osteophytes."""

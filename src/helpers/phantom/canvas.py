@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -10,9 +10,15 @@ from scipy.ndimage import gaussian_filter
 from helpers.phantom.geometry import Points, Triple, coverage
 
 Orientation = Literal["sagittal", "coronal", "axial"]
+ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 #: Which patient axis (0 x, 1 p, 2 c) runs across the slices, down the rows and along the columns of an image.
-_AXES: dict[str, Triple] = {"sagittal": (0, 2, 1), "coronal": (1, 2, 0), "axial": (2, 1, 0)}
-ORIENTATIONS = tuple(_AXES)
+_AXES: dict[Orientation, tuple[int, int, int]] = {"sagittal": (0, 2, 1), "coronal": (1, 2, 0), "axial": (2, 1, 0)}
+
+
+def require_orientation(orientation: str) -> None:
+    """Raise ValueError unless ``orientation`` is one of `ORIENTATIONS`."""
+    if orientation not in ORIENTATIONS:
+        raise ValueError(f"orientation: {orientation!r} is none of {', '.join(ORIENTATIONS)}")
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,7 @@ class Plane:
     thickness_mm: float
 
     def __post_init__(self) -> None:
-        if self.orientation not in ORIENTATIONS:
-            raise ValueError(f"orientation: {self.orientation!r} is none of {', '.join(ORIENTATIONS)}")
+        require_orientation(self.orientation)
 
     @property
     def axes(self) -> tuple[int, int, int]:

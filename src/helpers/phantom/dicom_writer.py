@@ -15,11 +15,12 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from helpers.phantom.acquisition import AIR_HU
 from helpers.phantom.canvas import Plane
 from helpers.phantom.patient import Patient, RenderedImage
 
 BITS_STORED = 12
-RESCALE_INTERCEPT = -1024
+RESCALE_INTERCEPT = AIR_HU
 STUDY_DATE = "20240101"
 STUDY_TIME = "120000"
 SOFTWARE = "helpers.phantom"

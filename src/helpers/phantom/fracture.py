@@ -4,8 +4,8 @@ Definitions. Compression is failure of the anterior column under an intact poste
 and middle column with a broken posterior wall and bone pushed into the canal (Denis, Spine 1983;8:817-831). In the AO
 Spine scheme (Vaccaro et al., Spine 2013;38:2028-2037) both are type A: A1 wedge or impaction of one end plate, A2
 split or pincer through both end plates with the wall intact, A3 incomplete burst (one end plate), A4 complete burst
-(both). This study's letters A, B and C are *not* the AO letters. Wedge, biconcave and crush follow Genant et al.,
-J Bone Miner Res 1993;8:1137-1148.
+(both). A1 stands here for any compression without a split: AO does not place biconcave and crush. This study's letters
+A, B and C are *not* the AO letters. Wedge, biconcave and crush follow Genant et al., J Bone Miner Res 1993;8:1137-1148.
 
 A class is never asserted but measured: smallest height ratio <= .80 for a fracture, >= .84 for a normal body; canal
 narrowing >= .10 for a burst, <= .08 for a compression. The ranges below are modelling ranges.
@@ -26,7 +26,7 @@ from helpers.phantom.anatomy import (
     endplates,
 )
 from helpers.phantom.body import BodyShape, Cut, Heights, Piece
-from helpers.phantom.geometry import Range, Triple, draw
+from helpers.phantom.geometry import Range, Triple, draw, draw_phase
 
 NORMAL_MIN_RATIO = 0.84
 FRACTURE_MAX_RATIO = 0.80
@@ -280,7 +280,7 @@ def _split(shape: BodyShape, *, rng: np.random.Generator, behind: Range) -> tupl
 
 
 def _wavy(normal: Triple, *, offset_mm: float, rng: np.random.Generator, wave_mm: Range) -> Cut:
-    return Cut(normal, float(offset_mm), draw(rng, wave_mm), draw(rng, (0, 6.28)))
+    return Cut(normal, float(offset_mm), draw(rng, wave_mm), draw_phase(rng))
 
 
 def _retropulse(shape: BodyShape, *, fracture: Fracture, rng: np.random.Generator, canal_mm: float) -> BodyShape:

@@ -5,7 +5,8 @@ coordinates are (x, p, -c). A vertebra has a frame of its own with ``w`` (left),
 A *depth* is a signed distance that is positive inside a shape, so that ``min`` intersects and ``max`` unites shapes.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +21,22 @@ Points = tuple[np.ndarray, np.ndarray, np.ndarray]
 def draw(rng: np.random.Generator, bounds: Range) -> float:
     """Draw one number uniformly from ``bounds`` (low, high)."""
     return float(rng.uniform(*bounds))
+
+
+def draw_phase(rng: np.random.Generator) -> float:
+    """Draw where in its period a wave begins, rad."""
+    return draw(rng, (0.0, 6.28))
+
+
+def triple(values: Iterable[float]) -> Triple:
+    """Three plain floats from anything that holds three numbers."""
+    first, second, third = (float(value) for value in values)
+    return first, second, third
+
+
+def box_corners(low: Sequence[float] | np.ndarray, *, high: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Corners of the axis-parallel box between two points, shape (8, 3)."""
+    return np.array(list(itertools.product(*zip(low, high, strict=True))), dtype=float)
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,20 @@ def coverage(depth_mm: np.ndarray, *, edge_mm: float) -> np.ndarray:
     return np.clip(depth_mm * np.float32(1.0 / edge_mm) + np.float32(0.5), 0.0, 1.0)
 
 
+def intersect_depths(depth: np.ndarray, other: np.ndarray, *, rounding_mm: float) -> np.ndarray:
+    """Intersection of two depths whose outer edge is rounded with the radius ``rounding_mm``."""
+    r = np.float32(rounding_mm)
+    inner = np.maximum(np.minimum(depth, other) - r, 0)
+    return r + inner - np.hypot(np.maximum(r - depth, 0), np.maximum(r - other, 0))
+
+
+def unite_depths(depth: np.ndarray, other: np.ndarray, *, blend_mm: float) -> np.ndarray:
+    """Union of two depths with a fillet, no deeper than a quarter of ``blend_mm`` (quadratic smooth maximum)."""
+    blend = np.float32(blend_mm)
+    near = np.maximum(blend - np.abs(depth - other), 0)
+    return np.maximum(depth, other) + near * near * np.float32(0.25 / blend_mm)
+
+
 def polygon_depth(u: np.ndarray, v: np.ndarray, *, vertices: np.ndarray) -> np.ndarray:
     """Signed depth of points in a simple polygon of any winding.
 
@@ -96,7 +127,7 @@ def polygon_depth(u: np.ndarray, v: np.ndarray, *, vertices: np.ndarray) -> np.n
     return np.where(inside, distance, -distance)
 
 
-def capsule_depth(points: Points, *, ends: Sequence[Sequence[float]], radii: Range) -> np.ndarray:
+def capsule_depth(points: Points, *, ends: Sequence[Sequence[float]], radii: tuple[float, float]) -> np.ndarray:
     """Depth in a stroke from ``ends[0]`` to ``ends[1]`` whose radius changes linearly from ``radii[0]`` to ``[1]``."""
     start, end = np.asarray(ends, dtype=np.float32)
     way = end - start

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.phantom.geometry import Range
+from helpers.phantom.geometry import Points, Range, Triple, draw, triple
 
 #: HU to paint metal with: titanium lies beyond 12 bits, and blooms as the excess is blurred.
 METAL_HU = 6000.0
 METAL_RATE = 0.02
 
-Point = tuple[float, float, float]
 ToPatient = Callable[[np.ndarray], np.ndarray]
 
 _SCREW_RADIUS_MM: Range = (2.75, 3.25)
@@ -42,14 +41,14 @@ _FADING_MM = 15.0
 class Rod:
     """A straight metal rod with round ends; patient coordinates (left, posterior, caudal) and lengths in mm."""
 
-    start_mm: Point
-    end_mm: Point
+    start_mm: Triple
+    end_mm: Triple
     radius_mm: float
 
-    def depth(self, x: np.ndarray, p: np.ndarray, c: np.ndarray) -> np.ndarray:
+    def depth(self, points: Points) -> np.ndarray:
         """Signed depth of broadcastable patient coordinates, positive in the metal."""
         start, axis = np.array(self.start_mm), np.subtract(self.end_mm, self.start_mm)
-        offsets = [place - np.float32(origin) for place, origin in zip((x, p, c), start, strict=True)]
+        offsets = [place - np.float32(origin) for place, origin in zip(points, start, strict=True)]
         along = sum(offset * np.float32(part) for offset, part in zip(offsets, axis / (axis @ axis), strict=True))
         along = np.clip(along, 0, 1)
         squared = sum((offset - along * np.float32(part)) ** 2 for offset, part in zip(offsets, axis, strict=True))
@@ -74,16 +73,17 @@ class Streak:
         Length along the patient over which bright and dark alternate; infinite if they do not.
     """
 
-    top_mm: Point
-    bottom_mm: Point
+    top_mm: Triple
+    bottom_mm: Triple
     reach_mm: float
     angle_rad: float
     width_mm: float
     strength_hu: float
     period_mm: float = np.inf
 
-    def hu(self, x: np.ndarray, p: np.ndarray, c: np.ndarray) -> np.ndarray | None:
+    def hu(self, points: Points) -> np.ndarray | None:
         """HU to add at broadcastable patient coordinates, or None where the streak is out of reach."""
+        x, p, c = points
         beyond = np.maximum(np.float32(self.top_mm[2]) - c, c - np.float32(self.bottom_mm[2]))
         envelope = np.clip(np.float32(self.reach_mm) - beyond, 0, 1)
         if not envelope.any():
@@ -108,15 +108,15 @@ class Metal:
     rods: tuple[Rod, ...] = ()
     streaks: tuple[Streak, ...] = ()
 
-    def depth(self, x: np.ndarray, p: np.ndarray, c: np.ndarray) -> np.ndarray | None:
+    def depth(self, points: Points) -> np.ndarray | None:
         """Signed depth in any rod, to be painted with `METAL_HU`; None without metal."""
         if not self.rods:
             return None
-        return np.maximum.reduce([rod.depth(x, p, c) for rod in self.rods])
+        return np.maximum.reduce([rod.depth(points) for rod in self.rods])
 
-    def streak_hu(self, x: np.ndarray, p: np.ndarray, c: np.ndarray) -> np.ndarray | float:
-        """HU to add to the finished plane, broadcast over ``x``, ``p`` and ``c``; 0 where no streak reaches."""
-        parts = (streak.hu(x, p, c) for streak in self.streaks)
+    def streak_hu(self, points: Points) -> np.ndarray | float:
+        """HU to add to the finished plane, broadcast over ``points`` (x, p, c); 0 where no streak reaches."""
+        parts = (streak.hu(points) for streak in self.streaks)
         return sum((part for part in parts if part is not None), start=0.0)
 
 
@@ -150,12 +150,12 @@ def sample_metal(rng: np.random.Generator, *, vertebrae: Sequence[ToPatient], ra
 
 def _screw_pair(rng: np.random.Generator, *, to_patient: ToPatient) -> tuple[Rod, Rod]:
     """The left and the right screw of a vertebra, head first."""
-    radius = float(rng.uniform(*_SCREW_RADIUS_MM))
+    radius = draw(rng, _SCREW_RADIUS_MM)
     ends = np.array([_SCREW_HEAD_MM, _SCREW_TIP_MM])
     screws = []
     for side in (1, -1):
         placed = ends * (side, 1, 1) + rng.normal(0, _PLACEMENT_MM, size=3)
-        head, tip = (tuple(float(value) for value in point) for point in to_patient(placed))
+        head, tip = (triple(point) for point in to_patient(placed))
         screws.append(Rod(head, tip, radius))
     return screws[0], screws[1]
 
@@ -171,14 +171,14 @@ def _pair_streaks(rng: np.random.Generator, *, pair: tuple[Rod, Rod]) -> list[St
     return [*streaks, _dark(rng, along=(left, right), width_mm=_ACROSS_WIDTH_MM, bounds=_ACROSS_HU)]
 
 
-def _dark(rng: np.random.Generator, *, along: tuple[Point, Point], width_mm: float, bounds: Range) -> Streak:
+def _dark(rng: np.random.Generator, *, along: tuple[Triple, Triple], width_mm: float, bounds: Range) -> Streak:
     """A dark streak through two points, seen a screw's height above and below their middle."""
     source = _middle(*along)
     x, p, _ = np.subtract(along[1], along[0])
-    return Streak(source, source, _DARK_REACH_MM, float(np.arctan2(p, x)), width_mm, float(rng.uniform(*bounds)))
+    return Streak(source, source, _DARK_REACH_MM, float(np.arctan2(p, x)), width_mm, draw(rng, bounds))
 
 
-def _fan(rng: np.random.Generator, *, top_mm: Point, bottom_mm: Point) -> list[Streak]:
+def _fan(rng: np.random.Generator, *, top_mm: Triple, bottom_mm: Triple) -> list[Streak]:
     if top_mm[2] > bottom_mm[2]:
         top_mm, bottom_mm = bottom_mm, top_mm
     return [
@@ -186,15 +186,14 @@ def _fan(rng: np.random.Generator, *, top_mm: Point, bottom_mm: Point) -> list[S
             top_mm,
             bottom_mm,
             reach_mm=_FAN_REACH_MM,
-            angle_rad=float(rng.uniform(0, np.pi)),
-            width_mm=float(rng.uniform(0.6, 1.8)),
-            strength_hu=float(rng.uniform(*_FAN_HU)),
-            period_mm=float(rng.uniform(2.5, 8)),
+            angle_rad=draw(rng, (0, np.pi)),
+            width_mm=draw(rng, (0.6, 1.8)),
+            strength_hu=draw(rng, _FAN_HU),
+            period_mm=draw(rng, (2.5, 8)),
         )
         for _ in range(_FAN_LINES)
     ]
 
 
-def _middle(start_mm: Point, end_mm: Point) -> Point:
-    x, p, c = (float(value) for value in np.add(start_mm, end_mm) / 2)
-    return x, p, c
+def _middle(start_mm: Triple, end_mm: Triple) -> Triple:
+    return triple(np.add(start_mm, end_mm) / 2)

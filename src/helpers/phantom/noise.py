@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 
-from helpers.phantom.response import Orientation, Response, frequency_axes
+from helpers.phantom.canvas import Orientation
+from helpers.phantom.response import Response, frequency_axes
 
 #: Frequency (cycles/mm) beyond which the sharpest kernel here leaves next to no noise.
 _HIGHEST_FREQUENCY = 2.5

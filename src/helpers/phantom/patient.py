@@ -1,18 +1,18 @@
 """One simulated patient and the images taken of them: who is drawn, what is asked for, and what comes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from helpers.phantom.acquisition import AIR_HU, CORRELATION, Acquisition, Correlation, acquire, sample_acquisition
-from helpers.phantom.anatomy import LEVEL_WEIGHTS, LEVELS
-from helpers.phantom.background import Surroundings, sample_surroundings
-from helpers.phantom.canvas import Canvas, Orientation, Plane
-from helpers.phantom.geometry import Range, Triple, draw
+from helpers.phantom.anatomy import LEVEL_WEIGHTS, LEVELS, is_sacral
+from helpers.phantom.canvas import Canvas, Orientation, Plane, require_orientation
+from helpers.phantom.geometry import Range, draw, triple
 from helpers.phantom.metal import Metal, sample_metal
 from helpers.phantom.rendering import draw_anatomy, draw_metal
 from helpers.phantom.spine import Spine, Vertebra, sample_spine
+from helpers.phantom.surroundings import Surroundings, sample_surroundings
 from helpers.phantom.tissue import Texture, Tissue, sample_texture, sample_tissue
 from helpers.phantom.truth import truth_masks
 
@@ -45,6 +45,8 @@ class PatientRanges:
 
 
 PATIENTS = PatientRanges()
+#: How often an unasked fracture beside a target is a compression, and how often a burst.
+_NEIGHBOUR_ODDS = (0.75, 0.25)
 #: A slab is averaged from samples at most this far apart, and from no more than so many.
 _SUB_SLICE_MM = 1.2
 _MAX_SUB_SLICES = 3
@@ -121,17 +123,19 @@ def plan_images(
     -------
     The patient's fractures (level -> "A" or "B"; levels beside a target may be broken without being imaged) and one
     request per label.
+
+    Raises
+    ------
+    ValueError
+        If the orientation is unknown.
     """
+    require_orientation(orientation)
     levels = _choose_levels(rng, labels=labels, weights=level_weights)
     fractures = {level: label for label, level in zip(labels, levels, strict=True) if label != "C"}
     spared = {level for label, level in zip(labels, levels, strict=True) if label == "C"}
     for level in dict.fromkeys(levels):
         if rng.random() < dict(PATIENTS.neighbour_rates)[fractures.get(level, "C")]:
-            index = LEVELS.index(level)
-            beside = [name for name in (LEVELS[index - 1], LEVELS[index + 1]) if not name.startswith("S")]
-            free = [name for name in beside if name not in spared and name not in fractures]
-            if free and not any(name in fractures for name in beside):
-                fractures[str(rng.choice(free))] = str(rng.choice(["A", "B"], p=[0.75, 0.25]))
+            fractures |= _break_neighbour(rng, level=level, fractures=fractures, spared=spared)
     taken: dict[str, list[float]] = {level: [] for level in levels}
     requests = []
     for label, level in zip(labels, levels, strict=True):
@@ -153,6 +157,19 @@ def _choose_levels(rng: np.random.Generator, *, labels: Sequence[str], weights: 
         odds = np.array([weights[level] * _openness(level, levels=levels) for level in names])
         levels.append(str(rng.choice(names, p=odds / odds.sum())))
     return levels
+
+
+def _break_neighbour(
+    rng: np.random.Generator, *, level: str, fractures: Mapping[str, str], spared: Collection[str]
+) -> dict[str, str]:
+    """A fracture beside ``level``, or none where a neighbour is broken already or all are ``spared``."""
+    index = LEVELS.index(level)
+    beside = [name for name in (LEVELS[index - 1], LEVELS[index + 1]) if not is_sacral(name)]
+    free = [name for name in beside if name not in spared and name not in fractures]
+    if not free or any(name in fractures for name in beside):
+        return {}
+    kind = str(rng.choice(["A", "B"], p=_NEIGHBOUR_ODDS))
+    return {str(rng.choice(free)): kind}
 
 
 def _openness(level: str, *, levels: Sequence[str]) -> float:
@@ -197,7 +214,7 @@ def sample_patient(
         If a level is not a vertebra above the sacrum or a kind is not "A" or "B".
     """
     for level, kind in fractures.items():
-        if level not in LEVELS or level.startswith("S") or kind not in ("A", "B"):
+        if level not in LEVELS or is_sacral(level) or kind not in ("A", "B"):
             raise ValueError(f"fractures: {level!r}: {kind!r}; give a level T8 to L5 and kind 'A' or 'B'")
     leaning = next(iter(fractures.values()), "C")
     mean, spread = {key: (mean, spread) for key, mean, spread in PATIENTS.age_years}[leaning]
@@ -250,12 +267,7 @@ def frame_image(patient: Patient, *, request: ImageRequest) -> Plane:
     across, down, along = plane.axes
     for axis, shift in ((across, request.offset_mm), (along, request.jitter_mm[0]), (down, request.jitter_mm[1])):
         centre[axis] += shift
-    return replace(plane, centre_mm=_triple(centre))
-
-
-def _triple(values: Sequence[float]) -> Triple:
-    x, p, c = (float(value) for value in values)
-    return x, p, c
+    return replace(plane, centre_mm=triple(centre))
 
 
 def draw_plane(patient: Patient, *, plane: Plane) -> np.ndarray:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.phantom.anatomy import LEVELS
-from helpers.phantom.background import Surroundings, paint_background
+from helpers.phantom.arch import paint_posterior
+from helpers.phantom.background import paint_background
 from helpers.phantom.canvas import Canvas, Window
 from helpers.phantom.geometry import Points, coverage, ellipsoid_depth
 from helpers.phantom.metal import METAL_HU, Metal
-from helpers.phantom.posterior import paint_posterior
 from helpers.phantom.spine import Spine, Vertebra
+from helpers.phantom.surroundings import Surroundings
 from helpers.phantom.tissue import Texture, Tissue
 
 #: How far osteophytes, clefts and most fragments may stand out of a body's corners.
@@ -59,7 +60,7 @@ def draw_anatomy(
             canvas,
             frame=vertebra.frame,
             plan=vertebra.posterior,
-            body=vertebra.behind,
+            body=vertebra.arch_base,
             tissue=tissue,
             texture=grain.fine,
         )
@@ -70,11 +71,11 @@ def draw_anatomy(
 
 def draw_metal(canvas: Canvas, *, metal: Metal) -> None:
     """Paint screws and rods over a finished canvas, and add the streaks they cast."""
-    depth = metal.depth(*canvas.points)
+    depth = metal.depth(canvas.points)
     if depth is not None:
         # Streaks are wider than a slab is thick: its middle stands for all of it.
-        middle = (x.mean(axis=0, keepdims=True) for x in canvas.points)
-        canvas.hu[...] += metal.streak_hu(*middle)
+        x, p, c = (line.mean(axis=0, keepdims=True) for line in canvas.points)
+        canvas.hu[...] += metal.streak_hu((x, p, c))
         canvas.paint(canvas.everywhere, depth_mm=depth, hu=METAL_HU)
 
 

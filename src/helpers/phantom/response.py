@@ -8,12 +8,10 @@ told apart in Phys Med Biol 1984, 29:1343, doi 10.1088/0031-9155/29/11/003).
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-Orientation = Literal["sagittal", "coronal", "axial"]
-ORIENTATIONS: tuple[Orientation, ...] = ("sagittal", "coronal", "axial")
+from helpers.phantom.canvas import Orientation
 
 #: Sharp kernels lift what a Gaussian of this sigma (mm) would remove.
 _ENHANCED_BELOW_MM = 0.7

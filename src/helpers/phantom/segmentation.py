@@ -15,24 +15,23 @@ from pydicom.dataset import Dataset
 
 from helpers.phantom.dicom_writer import SOFTWARE, STUDY_DATE, STUDY_TIME, hashed_uid
 from helpers.phantom.patient import RenderedImage
+from helpers.phantom.truth import STRUCTURES
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription
 
 _ANATOMY = ("91723000", "SCT", "Anatomical structure")
 _ABNORMAL = ("49755003", "SCT", "Morphologically abnormal structure")
-#: What a mask may show, as the coded (category, type) of a segment; PS3.3 C.8.20.2. The order numbers the PNG's bits.
-#: The private scheme stands in where SNOMED CT names no such thing.
-STRUCTURES = {
-    "body": (_ANATOMY, ("3572006", "SCT", "Body of vertebra")),
-    "endplates": (_ANATOMY, ("ENDPLATE", "99HELPERS", "Vertebral endplate")),
-    "posterior_wall": (_ANATOMY, ("264159006", "SCT", "Posterior wall")),
-    "fragment": (_ABNORMAL, ("72704001", "SCT", "Fracture")),
-    "canal": (_ANATOMY, ("61853006", "SCT", "Vertebral canal")),
+#: How each structure is written: coded category and type of its segment (PS3.3 C.8.20.2), and its RGB in a PNG, where
+#: the last shows if several overlap. The private scheme stands in where SNOMED CT names no such thing.
+_SEGMENTS = {
+    "body": (_ANATOMY, ("3572006", "SCT", "Body of vertebra"), (205, 190, 150)),
+    "endplates": (_ANATOMY, ("ENDPLATE", "99HELPERS", "Vertebral endplate"), (230, 120, 40)),
+    "posterior_wall": (_ANATOMY, ("264159006", "SCT", "Posterior wall"), (90, 150, 220)),
+    "fragment": (_ABNORMAL, ("72704001", "SCT", "Fracture"), (210, 40, 60)),
+    "canal": (_ANATOMY, ("61853006", "SCT", "Vertebral canal"), (110, 190, 110)),
 }
 _SIMULATION = ("SIMULATION", "99HELPERS", "Analytic simulation")
-#: RGB of each structure; where several overlap the last is shown.
-_COLOURS = ((205, 190, 150), (230, 120, 40), (90, 150, 220), (210, 40, 60), (110, 190, 110))
 #: Series of segmentations are numbered clear of the CT series they belong to.
 _SERIES_STEP = 100
 _VERSION = "1"
@@ -74,7 +73,8 @@ def _stack(masks: Mapping[str, np.ndarray]) -> np.ndarray:
 def _palette() -> list[int]:
     """RGB of every combination of bits, one after the other."""
     colours = [(0, 0, 0)]
-    for colour in _COLOURS:
+    for name in STRUCTURES:
+        *_, colour = _SEGMENTS[name]
         colours += [colour] * len(colours)
     return [channel for colour in colours for channel in colour]
 
@@ -106,12 +106,12 @@ def _segment(number: int, *, name: str, level: str) -> "SegmentDescription":
     from highdicom.sr import CodedConcept
     from pydicom.sr.codedict import codes
 
-    category, kind = (CodedConcept(*code) for code in STRUCTURES[name])
+    category, kind, _ = _SEGMENTS[name]
     return SegmentDescription(
         segment_number=number,
         segment_label=name,
-        segmented_property_category=category,
-        segmented_property_type=kind,
+        segmented_property_category=CodedConcept(*category),
+        segmented_property_type=CodedConcept(*kind),
         algorithm_type="AUTOMATIC",
         algorithm_identification=AlgorithmIdentificationSequence(
             SOFTWARE, family=CodedConcept(*_SIMULATION), version=_VERSION

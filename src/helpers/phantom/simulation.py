@@ -17,7 +17,7 @@ import pandas as pd
 
 from helpers.phantom.acquisition import CORRELATION, Correlation
 from helpers.phantom.anatomy import LEVEL_WEIGHTS, TARGET_LEVELS
-from helpers.phantom.canvas import ORIENTATIONS, Orientation
+from helpers.phantom.canvas import Orientation, require_orientation
 from helpers.phantom.dicom_writer import place_images, write_ct_image
 from helpers.phantom.patient import Patient, RenderedImage, plan_images, render_image, sample_patient
 from helpers.phantom.segmentation import write_masks_png, write_segmentation
@@ -82,8 +82,7 @@ class PhantomSpec:
             _require_count(f"images[{key!r}]", count, least=0)
         _require_count("patients", self.patients, least=1)
         _require_count("seed", self.seed, least=0)
-        if self.orientation not in ORIENTATIONS:
-            raise ValueError(f"orientation: {self.orientation!r} is none of {', '.join(ORIENTATIONS)}")
+        require_orientation(self.orientation)
         if self.levels is not None and (
             len(set(self.levels)) < MIN_LEVELS or not set(self.levels) <= set(TARGET_LEVELS)
         ):
@@ -192,8 +191,8 @@ def simulate_cohort(
         If ``workers`` is not a positive whole number.
     """
     _require_count("workers", workers, least=1)
-    cohort = Path(folder) / f"phantom-{spec.digest[:12]}"
-    if _is_complete(cohort, digest=spec.digest):
+    cohort = cohort_folder(spec, folder)
+    if is_complete(cohort, spec=spec):
         logger.info("reusing the simulated cohort %s", cohort)
         return cohort
     cohort.parent.mkdir(parents=True, exist_ok=True)
@@ -209,9 +208,15 @@ def simulate_cohort(
     return cohort
 
 
-def _is_complete(cohort: Path, *, digest: str) -> bool:
+def cohort_folder(spec: PhantomSpec, folder: str | os.PathLike[str]) -> Path:
+    """Where `simulate_cohort` puts a cohort below ``folder``, whether it is there or not."""
+    return Path(folder) / f"phantom-{spec.digest[:12]}"
+
+
+def is_complete(cohort: Path, *, spec: PhantomSpec) -> bool:
+    """Whether the folder holds all that `simulate_cohort` writes for a specification."""
     try:
-        return json.loads((cohort / MARK).read_text(encoding="utf-8")).get("digest") == digest
+        return json.loads((cohort / MARK).read_text(encoding="utf-8")).get("digest") == spec.digest
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return False
 

@@ -4,7 +4,7 @@ The stack is built once per patient, so that every image of the patient shows th
 It is stacked in the sagittal plane and then bent to the side a little.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from helpers.phantom.anatomy import (
     LEVEL_NORMS,
     LEVELS,
     BodyPlan,
+    is_sacral,
     sample_body_plan,
 )
 from helpers.phantom.body import BodyShape, SchmorlNode, Spur
@@ -29,8 +30,8 @@ from helpers.phantom.fracture import (
     retropulsion_mm,
     sample_fracture,
 )
-from helpers.phantom.geometry import Frame, Range, Triple, draw
-from helpers.phantom.posterior import BehindBody, PosteriorPlan, sample_posterior
+from helpers.phantom.geometry import Frame, Range, draw, draw_phase, triple
+from helpers.phantom.posterior import ArchBase, PosteriorPlan, sample_posterior
 
 _ATTEMPTS = 200
 #: Depth of an average adult's body at mid-lumbar level, mm: what sizes are relative to.
@@ -93,9 +94,9 @@ class Vertebra:
     frame: Frame = field(default_factory=Frame)
 
     @property
-    def behind(self) -> BehindBody:
+    def arch_base(self) -> ArchBase:
         """What the posterior elements are built on."""
-        return BehindBody(
+        return ArchBase(
             half_depth_mm=self.shape.half_depth_mm,
             half_width_mm=self.shape.half_width_mm,
             posterior_mm=self.plan.posterior_mm,
@@ -137,7 +138,15 @@ class Spine:
     vertebrae: Mapping[str, Vertebra]
 
     def at(self, level: str) -> Vertebra:
-        """The vertebra of a level such as ``"L1"``."""
+        """The vertebra of a level such as ``"L1"``.
+
+        Raises
+        ------
+        ValueError
+            If the spine has no such level.
+        """
+        if level not in self.vertebrae:
+            raise ValueError(f"level: {level!r} is none of {', '.join(self.vertebrae)}")
         return self.vertebrae[level]
 
     def neighbours_fractured(self, level: str) -> int:
@@ -218,7 +227,7 @@ def _has_label(vertebra: Vertebra, *, label: str) -> bool:
 
 def _sample_disc(rng: np.random.Generator, *, level: str, wear: float, scale: float, lordosis: float) -> Disc:
     norm = LEVEL_NORMS[level]
-    sacral = level.startswith("S")
+    sacral = is_sacral(level)
     worn = not sacral and rng.random() < 0.1 + 0.5 * wear
     height = norm.disc_mm * (scale if not sacral else 1) * (draw(rng, SPINE.narrowed_disc) if worn else 1.0)
     return Disc(
@@ -234,7 +243,7 @@ def _sample_disc(rng: np.random.Generator, *, level: str, wear: float, scale: fl
 def _wear_shape(rng: np.random.Generator, *, vertebra: Vertebra, wear: float) -> BodyShape:
     """Add osteophytes and Schmorl nodes: mimics that leave the measured heights alone."""
     shape = vertebra.shape
-    if vertebra.level.startswith("S"):
+    if is_sacral(vertebra.level):
         return shape
     chronic = vertebra.fracture is not None and not vertebra.fracture.acute
     spurs = []
@@ -263,12 +272,7 @@ def _sample_spur(rng: np.random.Generator, *, shape: BodyShape, posterior: bool,
         middle = rng.normal(0, 4.0) * 0.25
         root, tip = (middle, u - out * 2.0, v - down * 2.0), (middle, u + out * length, v + rise)
         squeeze = (0.25, 1.0)
-    return Spur((_floats(root), _floats(tip)), (2.0, 0.6), squeeze)
-
-
-def _floats(values: Sequence[float]) -> Triple:
-    x, y, z = (float(value) for value in values)
-    return x, y, z
+    return Spur((triple(root), triple(tip)), (2.0, 0.6), squeeze)
 
 
 def _sample_node(rng: np.random.Generator, *, shape: BodyShape, lower: bool) -> SchmorlNode:
@@ -299,7 +303,7 @@ def _place(vertebra: Vertebra, *, beside: Vertebra, below: bool) -> Vertebra:
     across = plate + sign * disc.angle_rad / 2
     step = Frame(sagittal_rad=across).to_patient(np.array([0.0, disc.slip_mm, disc.height_mm]))
     origin = beside.frame.to_patient(middle_there) + sign * step - Frame(sagittal_rad=angle).to_patient(middle_here)
-    return replace(vertebra, frame=Frame(_floats(origin), sagittal_rad=float(angle)))
+    return replace(vertebra, frame=Frame(triple(origin), sagittal_rad=float(angle)))
 
 
 def _plate_line(shape: BodyShape, *, lower: bool) -> tuple[float, np.ndarray]:
@@ -312,14 +316,14 @@ def _plate_line(shape: BodyShape, *, lower: bool) -> tuple[float, np.ndarray]:
 def _bend(vertebrae: list[Vertebra], *, rng: np.random.Generator) -> dict[str, Vertebra]:
     """Bend the stack to the side along a wave, each vertebra square to it, and turn each a little about its axis."""
     amplitude, length = draw(rng, SPINE.side_bend_mm), draw(rng, SPINE.side_bend_length_mm)
-    phase, wave = draw(rng, (0, 6.28)), 2 * np.pi / length
+    phase, wave = draw_phase(rng), 2 * np.pi / length
     bent = {}
     for vertebra in vertebrae:
         _, p, c = vertebra.frame.origin_mm
         place = wave * c + phase
         frame = replace(
             vertebra.frame,
-            origin_mm=_floats((amplitude * np.sin(place), p, c)),
+            origin_mm=triple((amplitude * np.sin(place), p, c)),
             coronal_rad=float(-np.arctan(amplitude * wave * np.cos(place))),
             axial_rad=float(np.deg2rad(rng.uniform(-1, 1) * SPINE.axial_turn_deg)),
         )

@@ -1,6 +1,6 @@
 """What tissues weigh on CT: a patient's palette in HU, and the texture of trabecular bone.
 
-The ranges are modelling ranges (issue 4): trabecular 20-260 HU falling with age, cortex 280-850 HU and 0.3-1.1 mm
+The ranges are modelling ranges: trabecular 20-260 HU falling with age, cortex 280-850 HU and 0.3-1.1 mm
 thick, posterior elements 350-1000 HU, disc 55-115 HU, vessels 30-60 HU or 90-280 HU with contrast medium.
 """
 

@@ -9,8 +9,13 @@ from helpers.phantom.spine import Vertebra
 
 #: How thick end plates and posterior wall are in the masks: the shell and the bone just beneath it, mm.
 SHELL_MM = 1.5
+#: The wall counts as posterior behind this share of half the body's depth.
+_WALL_BEGINS = 0.6
 #: Smallest step in the posterior wall that counts as a break, mm.
 WALL_STEP_MM = 0.5
+#: Where the wall is probed for breaks: beside the midline, and clear of the plates.
+_PROBE_HALF_WIDTH_MM, _PROBE_INSET_MM = 13.0, 2.0
+#: What a mask may show; the order numbers the bits of `helpers.phantom.segmentation.write_masks_png`.
 STRUCTURES = ("body", "endplates", "posterior_wall", "fragment", "canal")
 
 
@@ -43,14 +48,15 @@ def truth_masks(vertebra: Vertebra, *, plane: Plane) -> dict[str, np.ndarray]:
 def posterior_wall_broken(shape: BodyShape) -> bool:
     """Whether pieces of the posterior wall stand apart: found on the shape itself, whatever it was meant to be.
 
-    The wall is probed across its width, `SHELL_MM` beneath its surface; pieces that hold a part of it have moved
+    The wall is probed between its plates, `SHELL_MM` beneath its surface; pieces that hold a part of it have moved
     against each other if their displacements differ by more than `WALL_STEP_MM`.
     """
     upper, lower = (shape.corner(posterior=True, lower=side)[1] for side in (False, True))
-    w, v = np.meshgrid(np.linspace(-13, 13, 27), np.linspace(upper + 2, lower - 2, 25))
+    v = np.linspace(upper + _PROBE_INSET_MM, lower - _PROBE_INSET_MM, 25)
+    w, v = np.meshgrid(np.linspace(-_PROBE_HALF_WIDTH_MM, _PROBE_HALF_WIDTH_MM, 27), v)
     u = np.full_like(w, shape.half_depth_mm - SHELL_MM)
     wall = tuple(np.asarray(x, dtype=np.float32) for x in (w, u, v))
-    deep = np.full(w.shape, np.float32(1e3))
+    deep = np.full(w.shape, np.float32(1e3))  # inside any body: only the cuts decide
     holders = [piece for piece in shape.pieces if (piece.trim(deep, points=wall) > 0).any()]
     moved = np.array([piece.shift_mm for piece in holders])
     return len(holders) > 1 and float(np.ptp(moved, axis=0).max()) > WALL_STEP_MM
@@ -62,7 +68,7 @@ def _piece_masks(points: Points, *, vertebra: Vertebra, number: int) -> tuple[np
     material = piece.material(points)
     plate, wall = np.minimum(*shape.endplate_depths(material)), shape.wall_depth(material)
     bone = piece.trim(shape.join(plate, wall=wall), points=material) > 0
-    back = material[1] > np.float32(0.6 * shape.half_depth_mm)
+    back = material[1] > np.float32(_WALL_BEGINS * shape.half_depth_mm)
     return bone, bone & (plate <= SHELL_MM), bone & (wall <= SHELL_MM) & back & (plate > SHELL_MM)
 
 

@@ -7,8 +7,10 @@ from helpers.reporting.record import RunRecord
 from helpers.reporting.start import starting_point
 from helpers.reporting.summary import network_name
 from helpers.reporting.wording import class_label, counted, listed, percent
+from helpers.study import TrainingParams
 
 STAGE_NAMES = ("stem", "stage 1", "stage 2", "stage 3", "stage 4")
+N_SHIFTED_VIEWS = 5  # further views are scaled too
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ def _cohort(record: RunRecord) -> list[str]:
         "were asked for.",
         "dicom": "DICOM CT files were read with a table of labels.",
         "images": "Image files were read with their labels.",
-        "verse": "NIfTI volumes were read with vertebra centroids and the published Genant grades (VerSe); Genant's "
-        "crush deformity is not a burst fracture.",
+        "verse": "NIfTI volumes were read with vertebra centroids and the published Genant grades (VerSe), which "
+        "do not say whether the posterior wall is broken: crush was not taken for burst.",
         "rsna": "Axial DICOM slices of the RSNA 2022 cervical spine challenge were read with its boxes.",
     }
     sentences = [sources[cohort.source], f"The classes are {classes}."]
@@ -105,12 +107,18 @@ def _preprocessing(record: RunRecord) -> list[str]:
     mapped = f"Values were mapped to 0–1 by {window}."
     if study.cohort.source == "images" and study.cohort.image_window_width is None:
         mapped = f"Images in HU were mapped to 0–1 by {window}, 8-bit images, whose window is unknown, as 0–255."
-    return [
+    sentences = [
         f"Images were resampled to {preprocessing.spacing_mm:g} mm per pixel and cut to {size} × {size} pixels around "
         f"the target ({size * preprocessing.spacing_mm:g} mm).",
         f"The network saw the central {side} × {side} pixels ({side * preprocessing.spacing_mm:g} mm).",
         mapped,
     ]
+    if training.intensity == "image":
+        sentences.append(
+            "Then the darkest 1 % and the brightest 0.5 % of the pixels of each crop were set to 0 and 1, and the "
+            "others stretched between them."
+        )
+    return sentences
 
 
 def _model(record: RunRecord) -> list[str]:
@@ -121,6 +129,11 @@ def _model(record: RunRecord) -> list[str]:
         f"hidden units with dropout {training.dropout:g}.",
         _frozen(training.frozen_stages),
     ]
+    if training.auxiliary == "heights":
+        sentences.append(
+            "A second layer beside the last one learned the anterior, middle and posterior height of the body where "
+            f"they are known (Huber loss, weight {training.auxiliary_weight:g}); predictions do not use it."
+        )
     if record.model:
         trainable, total = record.model.get("trainable"), record.model.get("parameters")
         sentences.append(f"{_millions(trainable)} of {_millions(total)} parameters were trained.")
@@ -143,12 +156,18 @@ def _training(record: RunRecord) -> list[str]:
     training = record.study.training
     backbone_rate = training.learning_rate * training.backbone_rate_factor
     smoothing = f" and label smoothing {training.label_smoothing:g}" if training.label_smoothing else ""
+    kept = "the best epoch was kept."
+    if training.ema_decay:
+        kept = (
+            "the best epoch was kept. The network that was judged and kept is the exponential moving average of the "
+            f"trained one (decay {training.ema_decay:g} per step)."
+        )
     return [
         f"AdamW, weight decay {training.weight_decay:g}, peak learning rate {training.learning_rate:g} for the head "
         f"and {backbone_rate:g} for the backbone, linear warm-up and cosine decay; batches of {training.batch_size}.",
         f"Cross-entropy weighted so that every class counts alike{smoothing}.",
         f"At most {counted(training.epochs, 'epoch')}; training stopped after {counted(training.patience, 'epoch')} "
-        "without a better validation loss, and the best epoch was kept.",
+        f"without a better validation loss, and {kept}",
         f"{counted(len(training.seeds), 'training seed')} ({listed([str(seed) for seed in training.seeds])}); "
         f"{training.precision} arithmetic, {counted(training.threads, 'CPU thread')}.",
     ]
@@ -156,13 +175,28 @@ def _training(record: RunRecord) -> list[str]:
 
 def _augmentation(record: RunRecord) -> list[str]:
     training = record.study.training
-    return [
+    sentences = [
         f"Training images were rotated by up to ±{training.rotation_deg:g}°, shifted by up to ±{training.shift_mm:g} "
         f"mm along each axis and scaled by up to ±{training.scale_percent:g} %.",
         f"The window's width varied by up to ±{percent(training.window_jitter)} and its centre by as much of half the "
         f"width; noise of up to σ = {training.noise:g} of the window was added.",
-        "No flips: front and back differ in anatomy. Test images were not changed.",
     ]
+    if training.blur_mm:
+        sentences.append(f"They were blurred by a Gaussian of up to σ = {training.blur_mm:g} mm.")
+    if training.gamma:
+        highest = 1 + training.gamma
+        sentences.append(f"Grey values were raised to a random power from {1 / highest:.3g} to {highest:.3g}.")
+    return [*sentences, "No flips: front and back differ in anatomy.", _views(training)]
+
+
+def _views(training: TrainingParams) -> str:
+    if training.views == 1:
+        return "Test images were not changed."
+    moved = "shifted" if training.views <= N_SHIFTED_VIEWS else "shifted or scaled"
+    return (
+        f"Logits of a test image are means over {training.views} crops, the plain one and others that are {moved} by "
+        "half as much."
+    )
 
 
 def _evaluation(record: RunRecord) -> list[str]:

@@ -90,7 +90,7 @@ class RunRecord:
             if getattr(self, name) is None:
                 yield f"{ARTEFACTS[name].file} is not there: notebook {ARTEFACTS[name].stage} writes it."
         if not self.provenance:
-            yield f"{PROVENANCE_FILE} is not there: the runner (study run) writes it."
+            yield f"{PROVENANCE_FILE} is not there: the runner (`.venv/bin/study run`) writes it."
 
     def _cause(self) -> str:
         """The error of the notebook that stopped; it ends without one where the process was killed."""
@@ -112,7 +112,8 @@ def read_run(folder: Path) -> RunRecord:
     """
     if not (folder / PARAMS_FILE).is_file():
         raise ReportError(
-            f"{short_path(folder)} is not a run folder (no {PARAMS_FILE}): give a folder made by `study run PARAMS`"
+            f"{short_path(folder)} is not a run folder (no {PARAMS_FILE}): give a folder made by "
+            "`.venv/bin/study run PARAMS`"
         )
     keys = [stage.key for stage in NOTEBOOK_STAGES]
     stopped = next((key for key in keys if partial_notebook(folder, key).is_file()), None)

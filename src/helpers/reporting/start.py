@@ -38,6 +38,7 @@ KNOWN = {
     "none": Start("random start, no transfer learning", "trained from a random start"),
     "ct": Start("CT-derived initialisation", "fine-tuned from a CT-derived initialisation"),
     "imagenet": Start("ImageNet weights", "fine-tuned from ImageNet weights"),
+    "phantom": Start("weights trained on simulated CT", "fine-tuned from weights trained on simulated CT"),
 }
 
 

@@ -13,6 +13,7 @@ from helpers.reporting.markup import Heading, slug
 from helpers.reporting.record import ReportError, RunRecord
 from helpers.reporting.start import starting_point
 from helpers.reporting.wording import class_label, counted, listed
+from helpers.study.caution import caution
 
 # Below so many patients, or above such a width of the interval, the report says in words how little the number shows.
 FEW_PATIENTS = 50
@@ -95,7 +96,7 @@ def summarise(record: RunRecord, *, headings: Sequence[Heading]) -> Summary:
     try:
         verdicts = _verdicts(record, headings=headings)
         return Summary(
-            simulated=_simulated(record),
+            simulated=caution(record.study.cohort),
             question=question(record),
             answer=headline(record.metrics) if record.metrics else "",
             reading=tuple(_reading(record)) if record.metrics else (),
@@ -113,16 +114,6 @@ def summarise(record: RunRecord, *, headings: Sequence[Heading]) -> Summary:
             f"{record.folder.name}: metrics.json or audit.json is not as this version writes it ({error!r}): "
             "run the study again"
         ) from error
-
-
-def _simulated(record: RunRecord) -> str:
-    if not record.is_simulated:
-        return ""
-    return (
-        "Every image in this run was made by a computer program; no patient was scanned. The numbers say how well the "
-        "method tells simulated shapes apart, and nothing about patients. Burst fractures in particular have not been "
-        "checked on real CT."
-    )
 
 
 def question(record: RunRecord) -> str:

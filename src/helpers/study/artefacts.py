@@ -61,6 +61,7 @@ ARTEFACTS = {
     "checkpoints": Artefact("checkpoints/", "03_training"),
     "metrics": Artefact("metrics.json", "04_evaluation"),
     "tables": Artefact("tables/", "04_evaluation"),
+    "external_scores": Artefact("external_scores.parquet", "04_evaluation", schemas.EXTERNAL_SCORES),
     "errors": Artefact("errors.parquet", "05_error_analysis", schemas.ERRORS),
     "saliency": Artefact("saliency.parquet", "05_error_analysis", schemas.SALIENCY),
 }

@@ -100,6 +100,23 @@ EXTERNAL_PREDICTIONS = pa.DataFrameSchema(
     strict=True,
 )
 
+EXTERNAL_SCORES = pa.DataFrameSchema(
+    {
+        **_OF_COHORT,
+        "sample_id": pa.Column(**_text),
+        "PatientID": pa.Column(**_text),
+        "level": pa.Column(str, nullable=True, coerce=True),
+        "label": pa.Column(**_text),
+        "grade": pa.Column(float, nullable=True),
+        "is_fracture": pa.Column(bool),
+        "score": pa.Column(float, pa.Check.in_range(0, 1)),
+        "called": pa.Column(bool),
+        "is_right": pa.Column(bool),
+    },
+    unique=["cohort", "sample_id"],
+    strict=True,
+)
+
 ERRORS = pa.DataFrameSchema(
     {
         "sample_id": pa.Column(unique=True, **_text),

@@ -1,6 +1,7 @@
-"""The exponential moving average of a network's weights, often better and always steadier than its last step.
+"""The exponential moving average of a network's weights, usually steadier than its last step.
 
-Polyak & Juditsky 1992, 10.1137/0330046; with a decay that grows from the start as in TensorFlow's implementation.
+Morales-Brotons, Vogels & Hendrikx 2024, arXiv:2411.18704; with a decay that grows from the start as in TensorFlow's
+implementation.
 """
 
 import copy

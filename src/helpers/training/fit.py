@@ -24,7 +24,7 @@ from helpers.training.augmentation import InputTransform
 from helpers.training.average import MovingAverage
 from helpers.training.data import Batch, Samples, n_batches, training_batches
 from helpers.training.losses import TrainingLoss, class_weights
-from helpers.training.model import STAGE_MODULES, set_training
+from helpers.training.model import STAGE_MODULES, logits_and_heights, set_training
 
 logger = logging.getLogger(__name__)
 
@@ -142,8 +142,10 @@ class Fit:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         with autocast(self.device, self.params.precision):
-            outputs = self.network(batch.images.to(self.device, memory_format=torch.channels_last))
-        loss = self.loss(outputs.float(), batch.targets.to(self.device), batch.heights.to(self.device))
+            images = batch.images.to(self.device, memory_format=torch.channels_last)
+            logits, predicted = logits_and_heights(self.network, images)
+        targets, heights = batch.targets.to(self.device), batch.heights.to(self.device)
+        loss = self.loss(logits.float(), targets, predicted=predicted, heights=heights)
         if not torch.isfinite(loss):
             raise DivergenceError(
                 f"{self.task.name}: the loss is {loss.item()} at step {step}; lower training.learning_rate "

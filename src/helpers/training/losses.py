@@ -18,7 +18,7 @@ class TrainingLoss(nn.Module):
     label_smoothing
         Share of the target that is spread over all classes.
     auxiliary_weight
-        Of the heights' loss; it counts only for outputs that hold heights.
+        Of the heights' loss; it counts only where heights are predicted.
     """
 
     def __init__(self, class_weights: Tensor, *, label_smoothing: float, auxiliary_weight: float) -> None:
@@ -26,14 +26,13 @@ class TrainingLoss(nn.Module):
         self.cross_entropy = nn.CrossEntropyLoss(weight=class_weights, label_smoothing=label_smoothing)
         self.auxiliary_weight = auxiliary_weight
 
-    def forward(self, outputs: Tensor, targets: Tensor, heights: Tensor) -> Tensor:
-        """Loss of a batch: outputs (B, K) or (B, K + 3), targets (B,), heights (B, 3) with NaN where unknown."""
-        logits, predicted = outputs.tensor_split([len(self.cross_entropy.weight)], dim=1)
+    def forward(self, logits: Tensor, targets: Tensor, *, predicted: Tensor | None, heights: Tensor) -> Tensor:
+        """Loss of a batch: logits (B, K), targets (B,), predicted heights (B, 3), true ones with NaN where unknown."""
         loss = self.cross_entropy(logits, targets)
         known = ~heights.isnan()
-        if predicted.shape[1] == 0 or not known.any():
+        if predicted is None or not known.any():
             return loss
-        errors = functional.smooth_l1_loss(predicted[known], standardised(heights[known]))
+        errors = functional.smooth_l1_loss(predicted[known].float(), standardised(heights[known]))
         return loss + self.auxiliary_weight * errors
 
 

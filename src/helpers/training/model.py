@@ -24,10 +24,10 @@ class AverageMaxPool(nn.Module):
 
 
 class ClassesAndHeights(nn.Module):
-    """Two linear layers on the same features: class logits, and while training also the heights of the body.
+    """Two linear layers on the same features: class logits, and for training also the heights of the body.
 
-    Heights say how far a vertebra has lost its shape, where the class says only on which side of a limit it lies. At
-    inference the second layer is not used: (N, units) → (N, K + 3) in training mode, (N, K) in evaluation mode.
+    Heights say how far a vertebra has lost its shape, where the class says only on which side of a limit it lies.
+    `logits_and_heights` asks for them; otherwise the second layer is not used: (N, units) → (N, K).
 
     Parameters
     ----------
@@ -43,9 +43,8 @@ class ClassesAndHeights(nn.Module):
         self.heights = nn.Linear(units, len(HEIGHT_RATIOS))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Class logits, in training mode followed by the heights as `losses.standardised` has them."""
-        logits = self.classes(features)
-        return torch.cat([logits, self.heights(features)], dim=1) if self.training else logits
+        """Class logits."""
+        return self.classes(features)
 
 
 def build_model(params: TrainingParams, *, n_classes: int, initialisation: Initialisation) -> ResNet:
@@ -85,6 +84,16 @@ def build_model(params: TrainingParams, *, n_classes: int, initialisation: Initi
     for module in frozen_modules(network, params.frozen_stages):
         module.requires_grad_(False)
     return network.to(memory_format=torch.channels_last)
+
+
+def logits_and_heights(network: ResNet, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Class logits (N, K), and heights (N, 3) as `losses.standardised` has them; None if the network learns none."""
+    *backbone, head = network.children()
+    *hidden, last = head
+    if not isinstance(last, ClassesAndHeights):
+        return network(images), None
+    features = nn.Sequential(*backbone, nn.Flatten(), *hidden)(images)
+    return last(features), last.heights(features)
 
 
 def frozen_modules(network: ResNet, frozen_stages: int) -> list[nn.Module]:

@@ -212,9 +212,9 @@ def _load_phantom(backbone: str) -> Initialisation:
     card_file = file.with_suffix(".json")
     if not (file.is_file() and card_file.is_file()):
         raise WeightsError(
-            f"training.weights: phantom needs {short_path(file)} and its card, which two commands make: `study run "
-            f"params/pretrain_phantom.yaml --set training.backbone={backbone}`, then `study register-weights "
-            "pretrain_phantom`"
+            f"training.weights: phantom needs {short_path(file)} and its card, which two commands make: "
+            f"`.venv/bin/study run params/pretrain_phantom.yaml --set training.backbone={backbone}`, then "
+            "`.venv/bin/study register-weights pretrain_phantom`"
         )
     card, sha256 = json.loads(card_file.read_text(encoding="utf-8")), file_sha256(file)
     if sha256 != card["sha256"]:

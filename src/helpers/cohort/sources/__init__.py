@@ -13,7 +13,7 @@ from helpers.phantom import PhantomSpec, simulate_cohort
 from helpers.study import CohortParams, ExternalCohort
 from helpers.study.paths import project_file, short_path
 
-__all__ = ["DicomTree", "ImageFolder", "Report", "Rsna", "Source", "Verse", "open_source"]
+__all__ = ["DicomTree", "ImageFolder", "Report", "Rsna", "Source", "Verse", "open_source", "phantom_spec"]
 
 Report = Callable[[int, int], None]
 KINDS = {"dicom": DicomTree, "images": ImageFolder, "verse": Verse, "rsna": Rsna}
@@ -31,14 +31,7 @@ def open_source(params: CohortParams, *, report: Optional[Report] = None) -> Sou
     """
     folder = project_file(params.folder)
     if params.source == "phantom":
-        spec = PhantomSpec(
-            images=dict(params.phantom_images),
-            patients=params.phantom_patients,
-            seed=params.phantom_seed,
-            orientation=params.phantom_plane,
-            levels=None if params.phantom_levels is None else tuple(params.phantom_levels),
-        )
-        folder = simulate_cohort(spec, folder, report=report)
+        folder = simulate_cohort(phantom_spec(params), folder, report=report)
         notes = tuple(folder / name for name in PHANTOM_NOTES)
         return DicomTree(folder, folder / PHANTOM_LABELS, params=params, notes=notes)
     if not folder.is_dir():
@@ -47,6 +40,17 @@ def open_source(params: CohortParams, *, report: Optional[Report] = None) -> Sou
     if labels is not None and not labels.is_file():
         raise CohortError(f"{short_path(labels)}: no such labels table; correct {_section(params)}.labels")
     return KINDS[params.source](folder, labels, params=params)
+
+
+def phantom_spec(params: CohortParams) -> PhantomSpec:
+    """The simulated cohort that the parameters ask for."""
+    return PhantomSpec(
+        images=dict(params.phantom_images),
+        patients=params.phantom_patients,
+        seed=params.phantom_seed,
+        orientation=params.phantom_plane,
+        levels=None if params.phantom_levels is None else tuple(params.phantom_levels),
+    )
 
 
 def _section(params: CohortParams) -> str:

@@ -1,6 +1,6 @@
 """How fast training from a random start is at the size of the transfer study, and whether its input keeps up.
 
-    .venv/bin/python benchmarks/transfer.py
+    .venv/bin/python benchmarks/training_speed.py
 
 ResNet-18 at 112 px with every augmentation of params/transfer_xvertseg.example.yaml, on images of noise: what they show
 changes no time. The best of several repeats is printed, because other work on a machine only ever adds to a time.

@@ -1,0 +1,24 @@
+"""README and DATA.md are finished, and the commands in them can be pasted."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", ["README.md", "DATA.md"])
+class TestDocument:
+    def test_no_placeholder_is_left(self, name):
+        text = (REPOSITORY / name).read_text(encoding="utf-8")
+        assert re.findall(r"^[A-Z][A-Z_ ]+$", text, re.M) == []
+
+    def test_every_command_names_its_environment(self, name):
+        text = (REPOSITORY / name).read_text(encoding="utf-8")
+        assert re.findall(r"(?<!\.venv/bin/)\bstudy (?:run|check|report|phantom|status|register-weights)\b", text) == []
+
+    def test_every_file_that_is_linked_exists(self, name):
+        text = (REPOSITORY / name).read_text(encoding="utf-8")
+        files = set(re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text))
+        assert [file for file in sorted(files) if not (REPOSITORY / file).exists()] == []
