@@ -1,4 +1,6 @@
-"""A small simulated cohort, built once for all tests of this package."""
+"""A small simulated cohort, built once for all tests of this package, and a patient as the writers need one."""
+
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,3 +15,16 @@ def small_spec():
 @pytest.fixture(scope="session")
 def small_cohort(small_spec, tmp_path_factory):
     return simulate_cohort(small_spec, tmp_path_factory.mktemp("phantom"), workers=1)
+
+
+@pytest.fixture(scope="session")
+def patient():
+    settings = SimpleNamespace(
+        manufacturer="SIM Aurora",
+        model="Meridian 64",
+        kernel="B30",
+        kvp=120,
+        exposure_mas=210,
+        window=(400, 1600),
+    )
+    return SimpleNamespace(patient_id="SIM0042", age=61, sex="F", acquisition=settings)

@@ -48,19 +48,6 @@ def landmark_mm(image):
     return (np.array(image.plane.centre_mm) + PIXEL_MM * (across + down)) * (1, 1, -1)
 
 
-@pytest.fixture(scope="module")
-def patient():
-    settings = SimpleNamespace(
-        manufacturer="SIM Aurora",
-        model="Meridian 64",
-        kernel="B30",
-        kvp=120,
-        exposure_mas=210,
-        window=(400, 1600),
-    )
-    return SimpleNamespace(patient_id="SIM0042", age=61, sex="F", acquisition=settings)
-
-
 @pytest.fixture(params=ORIENTATIONS)
 def image(request):
     return make_image(request.param)
