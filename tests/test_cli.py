@@ -164,6 +164,10 @@ class TestCheck:
         assert "cohort: 2 labelled images in order (A 1, C 1); not in order: file_missing 1, unknown_label 1" in told
         assert "for example lost.png: row 4: 'lost.png' does not exist" in told
 
+    def test_a_cohort_that_cannot_be_simulated(self, project, capsys):
+        assert cli.main(["check", "tiny.yaml", "--set", "cohort.phantom_levels=[L1, L2, L3, L9]"]) == 1
+        assert "cohort.phantom_levels: ('L1', 'L2', 'L3', 'L9'); give at least 4 of T11" in capsys.readouterr().err
+
     def test_weights_that_are_neither_known_nor_a_file(self, project, capsys):
         assert cli.main(["check", "tiny.yaml", "--set", "training.weights=imagnet"]) == 1
         assert (
@@ -226,6 +230,8 @@ class TestPhantom:
         [
             (["-A", "-1"], "images['A']"),
             (["--patients", "5000"], "patients: 5000"),
+            (["--patients", "0"], "patients: 0"),
+            (["--workers", "0"], "workers: 0"),
             (["--scanner-by-class", "2"], "scanner_by_class: 2.0"),
         ],
     )

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from helpers.cohort import CohortError, open_source
+from helpers.cohort.sources import phantom_spec
 from helpers.evaluation import headline
 from helpers.phantom import CLASS_KEYS, ORIENTATIONS, Correlation, PhantomSpec, simulate_cohort
 from helpers.reporting import build_report
@@ -91,7 +92,7 @@ def _add_phantom(phantom: argparse.ArgumentParser) -> None:
     default = PhantomSpec()
     for key in CLASS_KEYS:
         phantom.add_argument(
-            f"-{key}", type=int, default=default.images[key], metavar="N", help=f"images of class {key}"
+            f"-{key}", type=int, default=default.images[key], metavar="N", help=f"images of class {key} (%(default)s)"
         )
     phantom.add_argument("--patients", type=int, metavar="N", help="by default half as many as images")
     phantom.add_argument("--seed", type=int, default=default.seed)
@@ -163,6 +164,7 @@ def _labels_in_words(cohort: CohortParams) -> str:
 
 def _check_paths(cohort: CohortParams, *, where: str) -> None:
     if cohort.source == "phantom":
+        phantom_spec(cohort)
         return
     for name in ("folder", "labels"):
         path = getattr(cohort, name)
@@ -190,13 +192,15 @@ def _report(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _phantom(options: argparse.Namespace, console: Console) -> int:
+def _phantom_spec(options: argparse.Namespace) -> PhantomSpec:
     images = {key: getattr(options, key) for key in CLASS_KEYS}
-    patients = options.patients or max(1, -(-sum(images.values()) // IMAGES_PER_PATIENT))
+    default = max(1, -(-sum(images.values()) // IMAGES_PER_PATIENT))
+    if options.workers < 1:
+        raise ParameterError(f"phantom: workers: {options.workers} is not a number of processes")
     try:
-        spec = PhantomSpec(
+        return PhantomSpec(
             images=images,
-            patients=patients,
+            patients=default if options.patients is None else options.patients,
             seed=options.seed,
             orientation=options.plane,
             segmentations=options.seg,
@@ -204,6 +208,10 @@ def _phantom(options: argparse.Namespace, console: Console) -> int:
         )
     except ValueError as error:
         raise ParameterError(f"phantom: {error}") from error
+
+
+def _phantom(options: argparse.Namespace, console: Console) -> int:
+    spec = _phantom_spec(options)
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("simulating", total=spec.total)

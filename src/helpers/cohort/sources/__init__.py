@@ -43,14 +43,17 @@ def open_source(params: CohortParams, *, report: Optional[Report] = None) -> Sou
 
 
 def phantom_spec(params: CohortParams) -> PhantomSpec:
-    """The simulated cohort that the parameters ask for."""
-    return PhantomSpec(
-        images=dict(params.phantom_images),
-        patients=params.phantom_patients,
-        seed=params.phantom_seed,
-        orientation=params.phantom_plane,
-        levels=None if params.phantom_levels is None else tuple(params.phantom_levels),
-    )
+    """The simulated cohort that the parameters ask for; `CohortError` names the one that cannot be met."""
+    try:
+        return PhantomSpec(
+            images=dict(params.phantom_images),
+            patients=params.phantom_patients,
+            seed=params.phantom_seed,
+            orientation=params.phantom_plane,
+            levels=None if params.phantom_levels is None else tuple(params.phantom_levels),
+        )
+    except ValueError as error:
+        raise CohortError(f"{_section(params)}.phantom_{error}") from error
 
 
 def _section(params: CohortParams) -> str:
