@@ -110,3 +110,27 @@ def middle_of(volume: Path) -> list[dict]:
     codes = nibabel.aff2axcodes(image.affine)
     center = dict(zip("XYZ", (float(size // 2) for size in image.shape), strict=True))
     return [{"direction": ["I" if code == "S" else code for code in codes]}, {"label": 21, **center}]
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_the_transfer_study_scores_real_vertebrae_and_trains_on_none(project, study):
+    # As small as it can be: this asks whether the way is open from simulated training to real scores, not how good.
+    params = yaml.safe_load((project / "params" / "transfer_xvertseg.example.yaml").read_text(encoding="utf-8"))
+    params["cohort"] |= {"phantom_images": {"A": 14, "B": 14, "C": 14}, "phantom_patients": 28}
+    params["splits"] |= {"test_fraction": 0.2, "validation_fraction": 0.25}
+    params["training"] |= {"epochs": 1, "batch_size": 16, "seeds": [0]}
+    params["evaluation"] = {"n_bootstrap": 100}
+    shared = "../shared/data/xvertseg"
+    params["external"][0] |= {"folder": f"{shared}/roi", "labels": f"{shared}/vertebrae.csv"}
+    (project / "params" / "transfer.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    study(project, "run", "params/transfer.yaml")
+
+    run = Run(project / "runs" / params["study"]["name"])
+    cohort, scores = run.read_table("cohort"), run.read_table("external_scores")
+    assert cohort["PatientID"].str.startswith("SIM").all()
+    assert (len(scores), scores["PatientID"].nunique()) == (75, 15)
+    assert scores["score"].between(0, 1).all()
+    found = run.read_json("metrics")["external"]["xvertseg"]
+    assert found["samples_by_label"] == {"A": 49, "C": 26}
+    assert found["fracture_score"]["moderate_or_severe_counts"] == {"fractures": 10, "normal": 26, "left_out": 39}
