@@ -92,12 +92,15 @@ def test_sampled_bodies_keep_to_the_ranges(level):
         assert max(drawn) <= high + 1e-9, name
 
 
-def test_bodies_grow_downwards_and_the_sacrum_shrinks():
+def test_bodies_have_the_proportions_of_their_level():
+    """Published means: depth grows to L4, posterior height to L2, and L5 is lower behind than L4 (Panjabi)."""
     rng = np.random.default_rng(0)
     means = {}
-    for level in ("T11", "L1", "L5", "S3"):
+    for level in ("T11", "L1", "L4", "L5", "S3"):
         plans = [sample_body_plan(rng, level=level, size_mm=(34, 27), cavity_mm=1) for _ in range(40)]
         means[level] = np.mean([(plan.posterior_mm, plan.depth_mm, plan.width_mm) for plan in plans], axis=0)
     assert (means["T11"] < means["L1"]).all()
-    assert (means["L1"] < means["L5"]).all()
     assert (means["S3"] < means["L5"]).all()
+    assert means["L1"][1] < means["L4"][1]
+    assert means["L5"][0] / means["L4"][0] == pytest.approx(22.9 / 24.1, abs=0.02)
+    assert means["T11"][0] / means["L1"][0] == pytest.approx(21.3 / 23.8, abs=0.02)

@@ -69,7 +69,7 @@ def test_level_table_is_that_of_the_code():
     assert tuple(rows) == TARGET_LEVELS
     for level, row in rows.items():
         norm = LEVEL_NORMS[level]
-        expected = [norm.anterior_ratio, norm.disc_mm, norm.disc_angle_deg, norm.weight]
+        expected = [*norm.size, norm.anterior_ratio, norm.disc_mm, norm.disc_angle_deg, norm.weight]
         assert numbers_in(row) == pytest.approx(expected), level
 
 

@@ -161,7 +161,7 @@ def test_the_masks_of_a_row_agree_with_its_label_and_box(small_cohort, tables):
         assert tuple(masks) == tuple(STRUCTURES)
         assert masks["fragment"].any() <= (row.label == "B")
         body = np.argwhere(masks["body"] & ~masks["fragment"])[:, ::-1]
-        slack = 1.6 / true.pixel_mm + 0.5
+        slack = 2.0 / true.pixel_mm + 0.5  # parts slide by up to 1.6 mm and turn a little
         assert (body.min(axis=0) >= np.array([row.x0, row.y0]) - slack).all()
         assert (body.max(axis=0) <= np.array([row.x1, row.y1]) + slack).all()
 

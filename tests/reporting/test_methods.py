@@ -45,6 +45,7 @@ def methods_of(folder) -> dict[str, str]:
         ("training", {"rotation_deg": 11.0}, "Augmentation", "±11°"),
         ("training", {"intensity": "image"}, "Preprocessing", "the darkest 1 % and the brightest 0.5 %"),
         ("training", {"blur_mm": 0.9}, "Augmentation", "a Gaussian of up to σ = 0.9 mm"),
+        ("training", {"edge_share": 0.2}, "Augmentation", "20% of them ended in black above or below"),
         ("training", {"gamma": 0.25}, "Augmentation", "a random power from 0.8 to 1.25"),
         ("training", {"ema_decay": 0.99}, "Training", "moving average of the trained one (decay 0.99 per step)"),
         ("training", {"auxiliary": "heights", "auxiliary_weight": 0.7}, "Model", "(Huber loss, weight 0.7)"),

@@ -150,6 +150,18 @@ def test_gamma_keeps_black_white_and_order_and_stays_in_its_range(params):
     assert 0.49 < powers.min() < 0.6 < 1.6 < powers.max() < 2.02
 
 
+def test_a_share_of_the_images_ends_above_or_below_and_never_near_the_middle(params):
+    transform = InputTransform(still(params).model_copy(update={"edge_share": 0.5}), 0.5, False, (0.0,) * 3, (1.0,) * 3)
+    pixels = np.full((400, 32, 32), 255, dtype=np.uint8)
+    images = transform.augmented(pixels, generator=torch.Generator().manual_seed(0))[:, 0]
+    assert set(images.unique().tolist()) == {0.0, 1.0}
+    assert (images[:, 10:22] == 1).all()  # a fifth of the side to both sides of the middle
+    above, below = (images[:, row, 0] == 0 for row in (0, -1))
+    assert not (above & below).any()
+    assert 0.4 < (above | below).float().mean() < 0.55  # an edge just outside leaves nothing out
+    assert 0.3 < above.sum() / (above | below).sum() < 0.7
+
+
 def test_views_begin_with_the_plain_crop_and_move_by_half_of_the_training_changes(params):
     chosen = still(params).model_copy(update={"views": 15, "shift_mm": 4.0, "scale_percent": 20.0})
     transform = InputTransform(chosen, 0.5, True, (0.0,) * 3, (1.0,) * 3)

@@ -1,7 +1,7 @@
 """Vertebral bodies before anything happens to them: what is normal at each level, and how one body is drawn.
 
-Ranges are modelling choices for plausible adults, not a normative data base: bodies are 2 % higher per level and wedged
-within 8 % of their level's mean, end plates 0-3 mm hollow, walls waisted by 0.5-3 mm.
+Ranges are modelling choices for plausible adults, not a normative data base: bodies have the proportions of their
+level and are wedged within 8 % of its mean, end plates 0-3 mm hollow, walls waisted by 0.5-3 mm.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,12 @@ HEIGHT_SITES = np.array([-0.9, 0.0, 0.9])
 class LevelNorm:
     """What is typical of one level: shape of the body, the disc below it and the canal behind it.
 
-    ``anterior_ratio`` is anterior over posterior height; ``disc_angle_deg`` is the turn across the disc below
-    (negative is lordotic); ``canal`` is its depth and width relative to the patient's own measures; ``weight`` is how
-    often the level is imaged.
+    ``size`` is depth and posterior height relative to L3; ``anterior_ratio`` is anterior over posterior height;
+    ``disc_angle_deg`` is the turn across the disc below (negative is lordotic); ``canal`` is its depth and width
+    relative to the patient's own measures; ``weight`` is how often the level is imaged.
     """
 
+    size: tuple[float, float]
     anterior_ratio: float
     disc_mm: float
     disc_angle_deg: float
@@ -35,19 +36,19 @@ class LevelNorm:
 
 
 LEVEL_NORMS: dict[str, LevelNorm] = {
-    "T8": LevelNorm(0.95, 5.0, 1.5, (0.95, 0.80)),
-    "T9": LevelNorm(0.95, 5.0, 1.5, (0.95, 0.80)),
-    "T10": LevelNorm(0.95, 5.5, 1.5, (0.95, 0.82)),
-    "T11": LevelNorm(0.92, 6.0, 1.0, (0.97, 0.86), 0.11),
-    "T12": LevelNorm(0.91, 7.0, -1.0, (1.00, 0.95), 0.21),
-    "L1": LevelNorm(0.91, 8.5, -4.0, (1.00, 0.97), 0.28),
-    "L2": LevelNorm(0.94, 9.5, -5.0, (0.96, 0.98), 0.16),
-    "L3": LevelNorm(0.98, 10.5, -7.0, (0.93, 1.00), 0.11),
-    "L4": LevelNorm(1.03, 11.5, -9.0, (0.97, 1.04), 0.08),
-    "L5": LevelNorm(1.14, 10.0, -12.0, (1.03, 1.15), 0.05),
-    "S1": LevelNorm(1.18, 2.0, 3.0, (1.00, 1.20)),
-    "S2": LevelNorm(1.12, 1.5, 9.0, (0.80, 1.10)),
-    "S3": LevelNorm(1.05, 1.0, 12.0, (0.70, 1.00)),
+    "T8": LevelNorm((0.80, 0.79), 0.95, 5.0, 1.5, (0.95, 0.80)),
+    "T9": LevelNorm((0.82, 0.81), 0.95, 5.0, 1.5, (0.95, 0.80)),
+    "T10": LevelNorm((0.85, 0.85), 0.95, 5.5, 1.5, (0.95, 0.82)),
+    "T11": LevelNorm((0.88, 0.90), 0.92, 6.0, 1.0, (0.97, 0.86), 0.11),
+    "T12": LevelNorm((0.92, 0.95), 0.91, 7.0, -1.0, (1.00, 0.95), 0.21),
+    "L1": LevelNorm((0.97, 1.00), 0.91, 8.5, -4.0, (1.00, 0.97), 0.28),
+    "L2": LevelNorm((0.98, 1.02), 0.94, 9.5, -5.0, (0.96, 0.98), 0.16),
+    "L3": LevelNorm((1.00, 1.00), 0.98, 10.5, -7.0, (0.93, 1.00), 0.11),
+    "L4": LevelNorm((1.01, 1.01), 1.03, 11.5, -9.0, (0.97, 1.04), 0.08),
+    "L5": LevelNorm((0.99, 0.96), 1.14, 10.0, -12.0, (1.03, 1.15), 0.05),
+    "S1": LevelNorm((0.95, 0.97), 1.18, 2.0, 3.0, (1.00, 1.20)),
+    "S2": LevelNorm((0.85, 0.90), 1.12, 1.5, 9.0, (0.80, 1.10)),
+    "S3": LevelNorm((0.75, 0.85), 1.05, 1.0, 12.0, (0.70, 1.00)),
 }
 LEVELS = tuple(LEVEL_NORMS)
 
@@ -72,8 +73,6 @@ class AnatomyRanges:
 
     depth_mm: Range = (30.5, 37.0)
     height_mm: Range = (25.0, 29.5)
-    depth_growth: float = 0.015
-    height_growth: float = 0.02
     wedging: Range = (-0.08, 0.08)
     cavity_mm: Range = (0.0, 3.0)
     waist_mm: Range = (0.5, 3.0)
@@ -172,21 +171,20 @@ def sample_body_plan(
     cavity_mm
         The patient's typical end-plate hollow.
     """
-    steps = LEVELS.index(level) - LEVELS.index("L3")
-    steps = steps if steps <= 2 else 4 - 3 * (steps - 2)  # sacral segments shrink again below S1
+    norm = LEVEL_NORMS[level]
     # Lower plates are about twice as hollow as upper ones.
     hollow = np.clip(cavity_mm * rng.uniform((0.15, 0.5), (0.65, 1.1)), *ANATOMY.cavity_mm)
-    depth = size_mm[0] * (1 + ANATOMY.depth_growth) ** steps * rng.uniform(0.98, 1.02)
+    depth, height = np.array(size_mm) * norm.size * rng.uniform(0.98, 1.02, size=2)
     return BodyPlan(
         level=level,
-        depth_mm=depth,
-        posterior_mm=size_mm[1] * (1 + ANATOMY.height_growth) ** steps * rng.uniform(0.98, 1.02),
-        anterior_ratio=LEVEL_NORMS[level].anterior_ratio * (1 + draw(rng, ANATOMY.wedging)),
+        depth_mm=float(depth),
+        posterior_mm=float(height),
+        anterior_ratio=norm.anterior_ratio * (1 + draw(rng, ANATOMY.wedging)),
         cavities_mm=(float(hollow[0]), float(hollow[1])),
         cavity_centre=draw(rng, (-0.05, 0.2)),
         waists_mm=(draw(rng, ANATOMY.waist_mm), 0.6 * draw(rng, ANATOMY.waist_mm)),
         corner_mm=draw(rng, ANATOMY.corner_mm),
         ripple=tuple((draw(rng, ANATOMY.ripple_mm), k, draw_phase(rng)) for k in (5.0, 9.0, 14.0)),
-        width_mm=depth * draw(rng, ANATOMY.width_ratio),
+        width_mm=float(depth) * draw(rng, ANATOMY.width_ratio),
         flatness=draw(rng, ANATOMY.flatness),
     )

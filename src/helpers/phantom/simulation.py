@@ -26,7 +26,7 @@ from helpers.phantom.truth import posterior_wall_broken
 logger = logging.getLogger(__name__)
 
 #: Raise it whenever a change alters the images: cohorts of another version are never reused.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 CLASS_KEYS = ("A", "B", "C")
 MAX_IMAGES_PER_PATIENT = 4
 #: Fewer levels could not hold the images of a patient of different classes.

@@ -46,7 +46,7 @@ class SpineRanges:
     canal_width_mm: Range = (20.5, 26.5)
     disc_scale: Range = (0.8, 1.2)
     narrowed_disc: Range = (0.25, 0.7)
-    lordosis: Range = (0.5, 1.25)
+    lordosis: Range = (0.4, 1.6)
     l2_tilt_deg: Range = (0.0, 14.0)
     spur_mm: Range = (0.8, 5.0)
     side_spur_rate: float = 0.3

@@ -186,6 +186,8 @@ def _augmentation(record: RunRecord) -> list[str]:
     if training.gamma:
         highest = 1 + training.gamma
         sentences.append(f"Grey values were raised to a random power from {1 / highest:.3g} to {highest:.3g}.")
+    if training.edge_share:
+        sentences.append(f"{training.edge_share:.0%} of them ended in black above or below the vertebra.")
     return [*sentences, "No flips: front and back differ in anatomy.", _views(training)]
 
 

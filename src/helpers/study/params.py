@@ -211,6 +211,9 @@ class TrainingParams(Section):
     window_jitter: float = Field(0.1, ge=0, le=0.5, description="relative change of window centre and width")
     noise: float = Field(0.03, ge=0, le=0.5, description="sigma of added noise in units of the window")
     gamma: float = Field(0.0, ge=0, le=3, description="grey values to a random power from 1 / (1 + gamma) to 1 + gamma")
+    edge_share: float = Field(
+        0.0, ge=0, le=1, description="share of training images that end above or below the vertebra, as pictures may"
+    )
     views: int = Field(1, ge=1, le=15, description="shifted and scaled crops of an image whose logits are averaged")
     seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
     threads: int = Field(2, ge=1, description="CPU threads; part of what makes two runs identical")

@@ -20,6 +20,7 @@ SHOWN_CHANNEL = 1  # the middle one of three neighbouring planes
 STRETCH_RANGE = (0.01, 0.995)  # shares of a crop's pixels: few are darker or brighter by accident of noise and metal
 STRETCH_STRIDE = 3  # every third pixel of both axes is enough for a percentile, in a ninth of the time
 FLAT = 1e-3  # a crop whose values span less than this share of the window is left as it is
+EDGE_RANGE = (0.2, 0.5)  # how far from the middle of the crop, in its sides, a picture may end
 # Views in the order in which they are used: the plain crop first, then steps of half the training's own changes.
 VIEW_SHIFTS = ((0.0, 0.0), (-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5))
 VIEW_SCALES = (0.0, -0.5, 0.5)
@@ -71,7 +72,8 @@ class InputTransform:
 
         Rotation stands for the patient's posture and the set-up of the reformat, shift for where a reader puts the
         centre, scale for body size, blur for kernel and slice thickness, window for the reader's and the scanner's
-        habits, noise for dose, gamma for what a viewer or an export does to grey values.
+        habits, noise for dose, gamma for what a viewer or an export does to grey values; a black edge above or below
+        for pictures and scan ranges that end near the vertebra.
         """
         images = self._moved(_with_channels(pixels), generator)
         if self.params.blur_mm:
@@ -80,7 +82,10 @@ class InputTransform:
         images = self._windowed(images, generator)
         noise = torch.randn(images.shape, generator=generator) * self.params.noise
         strength = torch.rand(len(images), 1, 1, 1, generator=generator)
-        images = self._stretched((images + noise * strength).clamp(0, 1))
+        images = (images + noise * strength).clamp(0, 1)
+        if self.params.edge_share:
+            images = self._ended(images, generator)
+        images = self._stretched(images)
         if self.params.gamma:
             images = images ** _uniform(len(images), math.log1p(self.params.gamma), generator).exp().view(-1, 1, 1, 1)
         return self._normalise(images)
@@ -132,6 +137,17 @@ class InputTransform:
         center = center + _uniform(len(images), jitter * width / 2, generator).view(-1, 1, 1, 1)
         width = width * (1 + _uniform(len(images), jitter, generator).view(-1, 1, 1, 1))
         return (images - center) / width + 0.5
+
+    def _ended(self, images: Tensor, generator: Generator) -> Tensor:
+        """Make a share of the images end above or below, black as padding is."""
+        n, side = len(images), images.shape[-1]
+        nearest, farthest = EDGE_RANGE
+        distance = (nearest + (farthest - nearest) * torch.rand(n, generator=generator)) * side
+        direction = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
+        is_cut = torch.rand(n, generator=generator) < self.params.edge_share
+        row = torch.arange(side) - (side - 1) / 2
+        outside = is_cut[:, None] & (direction[:, None] * row > distance[:, None])
+        return images.masked_fill(outside[:, None, :, None], 0.0)
 
     def _stretched(self, images: Tensor) -> Tensor:
         """With `intensity: image`, set each crop's own percentiles to 0 and 1, whatever window it came with."""
