@@ -43,7 +43,7 @@ lint: $(STAMP) ## check style and architecture
 check: lint test ## lint, then test
 
 lock: $(UV) ## pin the newest versions that pyproject.toml allows in requirements.lock
-	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --extra ct --group dev \
+	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --extra ct --extra dask --group dev \
 	    --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
 
 clean: ## remove the environment and caches; runs/ and data/ stay

@@ -16,6 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers import cli
+from helpers import sweep as rooms
 from helpers.study import Study
 from helpers.study.artefacts import record_study
 from helpers.study.stages import STAGES
@@ -211,6 +212,48 @@ def test_report_is_built_again(project, capsys):
     assert cli.main(["report", "tiny"]) == 0
     assert capsys.readouterr().out == "Report: runs/tiny/report.html\n"
     assert (project / "runs" / "tiny" / "report.html").is_file()
+
+
+class TestSweep:
+    @pytest.fixture
+    def sweep(self, project, monkeypatch):
+        """A sweep of two rows in `sweep.yaml`; sweep(problems) makes its training end like that."""
+        text = "name: two\nbase: tiny.yaml\nrows:\n  first: {reason: as the study has it}\n"
+        (project / "sweep.yaml").write_text(f"{text}  second: {{set: {{training.epochs: 2}}, reason: fewer epochs}}\n")
+
+        def end_with(problems: dict[str, str]) -> None:
+            monkeypatch.setattr(rooms, "run_rows", lambda *_, **__: problems)
+            monkeypatch.setattr(rooms, "write_sweep", lambda sweep, folder, **_: folder / "sweep.html")
+
+        return end_with
+
+    @pytest.mark.parametrize(
+        ("problems", "arguments", "status"),
+        [
+            ([], [], 0),
+            (["second"], [], 0),
+            (["second"], ["--strict"], 1),
+            (["first", "second"], [], 1),
+            (["second"], ["--only", "second"], 1),
+            (["second"], ["--only", "first", "--strict"], 0),
+        ],
+    )
+    def test_exit_status_tells_whether_all_or_any_failed(self, sweep, capsys, problems, arguments, status):
+        sweep(dict.fromkeys(problems, "went wrong"))
+        assert cli.main(["sweep", "sweep.yaml", *arguments]) == status
+        assert capsys.readouterr().out == "Sweep: runs/two/sweep.html\n"
+
+    def test_status_trains_nothing(self, sweep, project, capsys):
+        assert cli.main(["sweep", "sweep.yaml", "--status"]) == 0
+        out = capsys.readouterr().out
+        assert out.count("01_data_audit: not run yet") == 2
+        assert "training.epochs: 2" in out
+        assert not (project / "runs").exists()
+
+    def test_a_wrong_file_is_named(self, project, capsys):
+        (project / "bad.yaml").write_text("name: two\nbase: tiny.yaml\nrows: {only: {reason: one row is none}}\n")
+        assert cli.main(["sweep", "bad.yaml"]) == 1
+        assert "bad.yaml: 1 problem(s)" in capsys.readouterr().err
 
 
 class TestPhantom:

@@ -11,8 +11,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from helpers.study import load_study
+from helpers.sweep import load_sweep
 
 ROOT = Path(__file__).parents[1]
+SWEEPS = ("ablation.yaml",)
 ADDRESS = re.compile(r"https?://|file://|^\s*(-i|-f|--index-url|--extra-index-url|--find-links)\b", re.MULTILINE)
 
 
@@ -106,9 +108,9 @@ def test_there_is_no_uv_lock():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "params").glob("*.yaml")), ids=lambda path: path.name)
 def test_parameter_files_are_valid_and_explained(path):
-    study = load_study(path)
+    name = load_sweep(str(path)).name if path.name in SWEEPS else load_study(path).study.name
     # an example is copied under a name of the user's, who should not have to rename the run as well
-    assert study.study.name == path.stem or path.stem.endswith(".example")
+    assert name == path.stem or path.stem.endswith(".example")
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# ")
     assert sum("#" in line for line in lines) >= 5
@@ -117,6 +119,15 @@ def test_parameter_files_are_valid_and_explained(path):
 def test_the_four_parameter_files_are_there():
     names = {path.name for path in (ROOT / "params").glob("*.yaml")}
     assert names >= {"default.yaml", "smoke.yaml", "paper.yaml", "dicom.example.yaml", "images.example.yaml"}
+
+
+def test_ablations_differ_from_the_default_study_in_what_they_say_alone():
+    sweep = load_sweep(str(ROOT / "params" / "ablation.yaml"))
+    assert {row.against for row in sweep.rows} == {None, "reference", "phantom-input", "shuffled"}
+    assert {"random-start", "by-image", "shuffled-by-image", "patients-50"} <= {row.name for row in sweep.rows}
+    default = load_study(ROOT / "params" / "default.yaml")
+    assert sweep.reference.study.cohort == default.cohort
+    assert sweep.reference.study.training.weights == default.training.weights
 
 
 def test_default_study_is_the_one_of_the_article_by_patient_and_offline():

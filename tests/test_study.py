@@ -12,6 +12,7 @@ import pytest
 from helpers.evaluation import headline
 from helpers.study import Run
 from helpers.study.artefacts import ARTEFACTS
+from helpers.study.schemas import SWEEP as SWEEP_SCHEMA
 from helpers.study.stages import STAGES
 
 REPOSITORY = Path(__file__).parents[1]
@@ -116,6 +117,39 @@ class TestSmoke:
         assert broken == 0
 
 
+SWEEP = """
+name: smoke_sweep
+base: params/smoke.yaml
+set: {training.epochs: 1}
+rows:
+  reference: {reason: the smoke study with one epoch}
+  fewer: {set: {training.train_patients: 9}, reason: learning curve}
+  shuffled: {set: {training.shuffle_labels: true}, reason: labels dealt out anew}
+  by-image:
+    set: {splits.split_method: image_kfold, splits.intended_leakage: it is what this row shows}
+    reason: divided by image
+  broken: {set: {training.weights: absent.pt}, reason: weights that are not there}
+"""
+
+
+@pytest.mark.slow
+def test_a_sweep_trains_its_rows_compares_them_and_goes_on_from_there(project, study):
+    (project / "params" / "smoke_sweep.yaml").write_text(SWEEP)
+    folder = project / "runs" / "smoke_sweep"
+    said = study(project, "sweep", "params/smoke_sweep.yaml")
+    assert said.count("03_training        done in") == 4
+    assert said.count("01_data_audit      done in") == 2  # once for each way to divide
+    table = SWEEP_SCHEMA.validate(pd.read_parquet(folder / "sweep.parquet"))
+    assert table.groupby("row")["estimate"].count().to_dict() == {
+        "broken": 0, "by-image": 3, "fewer": 3, "reference": 3, "shuffled": 3,
+    }  # fmt: skip
+    assert table.loc[table["row"] == "broken", "problem"].str.contains("WeightsError").all()
+    assert table.set_index("row").loc["fewer", "train_patients"].eq(9).all()
+    assert set(table.loc[table["difference"].notna(), "row"]) == {"fewer", "by-image"}
+    again = study(project, "sweep", "params/smoke_sweep.yaml", "--only", "fewer")
+    assert "done in" not in again
+
+
 @pytest.mark.slow
 @pytest.mark.shared
 def test_real_vertebrae_run_through_and_the_report_is_modest(shared_data, tmp_path, study, make_project):
@@ -123,7 +157,10 @@ def test_real_vertebrae_run_through_and_the_report_is_modest(shared_data, tmp_pa
     (tmp_path / "shared").symlink_to(shared_data.parent)
     project = make_project(tmp_path / "project")
     params = REPOSITORY / "tests" / "params" / "xvertseg.yaml"
-    smaller = ("backbone=resnet18", "weights=none", "frozen_stages=0", "epochs=1", "input_size=64", "threads=1")
+    smaller = (
+        "backbone=resnet18", "weights=none", "batch_norm=learned", "frozen_stages=0", "epochs=1", "input_size=64",
+        "threads=1",
+    )  # fmt: skip
     study(project, "run", str(params), *(word for value in smaller for word in ("--set", f"training.{value}")))
     run = Run(project / "runs" / "xvertseg")
     cohort = run.read_table("cohort")

@@ -1,4 +1,4 @@
-"""The console command `study`: run a parameter file, check it, see where a run stands, rebuild its report, simulate.
+"""The console command `study`: run a parameter file or variants of it, check, see where a run stands, simulate.
 
 This module stands above all rooms and is the only one that knows both the runner and the report.
 """
@@ -77,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="build the report of a run again")
     report.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
     report.set_defaults(command=_report)
+
+    sweep = commands.add_parser("sweep", help="train variants of a study and compare them in one table")
+    sweep.add_argument("file", help="sweep file, for example params/ablation.yaml")
+    sweep.add_argument("--only", metavar="ROW", help="train this row alone; the table still shows all")
+    sweep.add_argument("--status", action="store_true", help="show which rows are up to date, and train none")
+    sweep.add_argument("--strict", action="store_true", help="exit with 1 if any row fails, not only if all do")
+    sweep.set_defaults(command=_sweep)
 
     register = commands.add_parser(
         "register-weights", help="keep a network trained on simulated images as the initialisation `phantom`"
@@ -190,6 +197,26 @@ def _report(options: argparse.Namespace, console: Console) -> int:
     path = build_report(_run_folder(options.run))
     console.print(f"Report: {short_path(path)}", markup=False, soft_wrap=True)
     return 0
+
+
+def _sweep(options: argparse.Namespace, console: Console) -> int:
+    from helpers import sweep as rooms  # statsmodels and matplotlib take seconds to load, and few commands need them
+
+    sweep = rooms.load_sweep(options.file)
+    folder = project_file(f"runs/{sweep.name}")
+    if options.status:
+        states = Table("row", "state", "changes")
+        for row in sweep.rows:
+            states.add_row(row.name, rooms.row_problem(row, folder) or "up to date", row.changes_in_words)
+        console.print(states)
+        return 0
+    with Screen(console) as screen:
+        problems = rooms.run_rows(sweep, folder, screen=screen, only=options.only)
+    page = rooms.write_sweep(sweep, folder, problems=problems, file=options.file)
+    console.print(f"Sweep: {short_path(page)}", markup=False, soft_wrap=True)
+    asked = {options.only} if options.only else {row.name for row in sweep.rows}
+    failed = asked & set(problems)
+    return int(failed == asked or (options.strict and bool(failed)))
 
 
 def _phantom_spec(options: argparse.Namespace) -> PhantomSpec:

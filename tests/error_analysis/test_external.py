@@ -1,9 +1,10 @@
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.error_analysis import describe_shown, most_disputed
+from helpers.error_analysis import cached_cohorts, describe_shown, most_disputed
 
 NAMES = {"A": "compression", "C": "normal"}
 SCORES = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30)
@@ -42,3 +43,24 @@ def test_words_say_whether_some_are_left_out():
 def test_labels_without_a_name_need_no_key():
     table = table_of([(0.9, True)]).assign(label="fracture")
     assert describe_shown(table, n_samples=1, class_names=NAMES).endswith("called a fracture")
+
+
+class Stored:
+    """Two external cohorts as a run gives them back; rows of the index are not in the order of the images."""
+
+    index = pd.DataFrame({"cohort": ["x", "x", "y"], "sample_id": ["s1", "s0", "s0"], "row": [1, 0, 0]})
+    people = pd.DataFrame({"cohort": ["y", "x", "x"], "sample_id": ["s0", "s0", "s1"], "PatientID": ["q", "p0", "p1"]})
+
+    def read_table(self, name):
+        return {"external_index": self.index, "external": self.people}[name]
+
+    def read_array(self, name):
+        return np.full((2, 4, 4), name == "external_images/x.npy")
+
+
+def test_cached_images_come_with_their_patients_in_order():
+    found = cached_cohorts(["x"], run=Stored())
+    images, patients = found["x"]
+    assert images.all()
+    assert patients.tolist() == ["p0", "p1"]
+    assert cached_cohorts([], run=None) == {}

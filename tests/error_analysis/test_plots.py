@@ -6,8 +6,11 @@ from helpers.error_analysis import reading_crops
 from helpers.error_analysis.plots import (
     gallery_titles,
     plot_error_rates,
+    plot_feature_map,
     plot_gallery,
+    plot_robustness,
     plot_saliency,
+    plot_saliency_pairs,
     plot_thumbnails,
     score_titles,
 )
@@ -95,3 +98,38 @@ def test_titles_of_scored_samples_leave_out_what_is_not_known():
         {"level": ["T12", None], "label": ["fracture", "C"], "grade": [2.0, np.nan], "score": [0.876, 0.1]}
     )
     assert score_titles(scores) == ["T12 fracture\ngrade 2, 0.88", "C\n0.10"]
+
+
+def test_methods_stand_side_by_side_for_each_image():
+    maps = {"Grad-CAM": np.zeros((3, 8, 8)), "Occlusion": np.ones((3, 8, 8))}
+    figure = plot_saliency_pairs(np.zeros((3, 8, 8)), maps, titles=["a\ns1", "b\ns2", "c\ns3"])
+    shown = [axis for axis in figure.axes if len(axis.images) == 2]
+    assert [axis.get_title() for axis in shown] == [f"{name}\n{key}" for key in "abc" for name in maps]
+    assert [axis.images[1].get_array().max() for axis in shown] == [0, 1] * 3
+    assert {axis.images[1].get_clim() for axis in shown} == {(0, 1)}
+
+
+def test_robustness_has_an_axis_for_each_change_and_a_line_at_the_notable_loss():
+    columns = ["change", "unit", "severity", "estimate", "ci_low", "ci_high"]
+    rows = [(name, "mm", step, 0.9 - 0.1 * step, 0.5, 1.0) for name in ("blur", "shift") for step in (0.0, 1.0, 2.0)]
+    figure = plot_robustness(pd.DataFrame(rows, columns=columns), notable_drop=0.05)
+    drawn = [axis for axis in figure.axes if axis.get_title()]
+    assert [axis.get_title() for axis in drawn] == ["blur", "shift"]
+    assert [label.get_text() for label in drawn[0].get_xticklabels()] == ["none", "1", "2"]
+    np.testing.assert_allclose(drawn[0].lines[0].get_ydata(), [0.9, 0.8, 0.7])
+    np.testing.assert_allclose(drawn[0].lines[1].get_ydata(), 0.85)
+
+
+def test_map_is_drawn_once_for_each_colouring_that_is_known():
+    coordinates = np.arange(16.0).reshape(8, 2)
+    colourings = {
+        "class": pd.Series(list("AABBABAB")),
+        "scanner": pd.Series([*"abcdefg", None]),
+        "unknown": pd.Series([np.nan] * 8),
+    }
+    figure = plot_feature_map(coordinates, colourings=colourings, shares=np.array([0.5, 0.25]))
+    assert [axis.get_legend().get_title().get_text() for axis in figure.axes] == ["class", "scanner"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["A", "B"]
+    points = [sum(len(collection.get_offsets()) for collection in axis.collections) for axis in figure.axes]
+    assert points == [8, 8]
+    assert len(figure.axes[1].get_legend().get_texts()) == 6

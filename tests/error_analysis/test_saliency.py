@@ -8,7 +8,7 @@ from torch.nn import functional
 from helpers.error_analysis import explain, grad_cam, reading_crops
 from helpers.error_analysis.saliency import cell_centres, enlarge
 from helpers.study import TrainingParams, schemas
-from helpers.training import InputTransform, Samples, build_model, cross_validate, load_initialisation
+from helpers.training import build_model, load_initialisation
 
 
 class Corner(nn.Module):
@@ -18,6 +18,7 @@ class Corner(nn.Module):
         super().__init__()
         self.layer4 = nn.Conv2d(3, 1, 1, bias=False)
         nn.init.constant_(self.layer4.weight, 1 / 3)
+        self.avgpool = nn.Identity()
 
     def forward(self, images):
         mean = self.layer4(functional.avg_pool2d(images, 4)).mean((1, 2, 3))
@@ -50,7 +51,7 @@ def test_evidence_against_the_class_gives_an_empty_map(bright_corner):
 def test_matches_the_definition_of_grad_cam():
     """Channel weights are the mean gradients; the map is the rectified weighted sum (Selvaraju 2017)."""
     torch.manual_seed(0)
-    params = TrainingParams(backbone="resnet18", weights="none", head_units=16)
+    params = TrainingParams(backbone="resnet18", weights="none", batch_norm="learned", head_units=16)
     network = build_model(params, n_classes=3, initialisation=load_initialisation("none", backbone="resnet18")).eval()
     images = torch.randn(2, 3, 64, 64)
     features = {}
@@ -80,64 +81,33 @@ def test_cell_centres_are_even_and_symmetric(n_cells, size):
     np.testing.assert_allclose(np.diff(centres), size / n_cells)
 
 
-def test_works_when_every_backbone_stage_is_frozen():
-    params = TrainingParams(backbone="resnet18", weights="none", frozen_stages=5, head_units=16)
-    network = build_model(params, n_classes=2, initialisation=load_initialisation("none", backbone="resnet18")).eval()
+@pytest.mark.parametrize("backbone", ["resnet18", "densenet121", "efficientnet_v2_s"])
+def test_works_when_every_backbone_stage_is_frozen(backbone):
+    params = TrainingParams(backbone=backbone, weights="none", frozen_stages=5, head_units=16)
+    network = build_model(params, n_classes=2, initialisation=load_initialisation("none", backbone=backbone)).eval()
     saliency = grad_cam(network, torch.randn(1, 3, 64, 64), targets=torch.tensor([0]))
     assert np.isfinite(saliency).all()
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame(
-        {"sample_id": [f"s{i}" for i in range(16)], "PatientID": [f"p{i}" for i in range(16)], "label": ["A", "B"] * 8}
-    )
-    samples = Samples(rng.integers(-300, 900, (16, 36, 36)).astype(np.int16), table, ("A", "B"))
-    split = [["test"] * 6 + ["validation"] * 4 + ["train"] * 6, ["train"] * 6 + ["validation"] * 4 + ["test"] * 6]
-    splits = pd.concat([pd.DataFrame({"sample_id": table["sample_id"], "fold": f, "split": split[f]}) for f in (0, 1)])
-    params = TrainingParams(
-        backbone="resnet18",
-        weights="none",
-        frozen_stages=0,
-        input_size=32,
-        epochs=1,
-        batch_size=6,
-        head_units=16,
-        threads=1,
-    )
-    folder = tmp_path_factory.mktemp("checkpoints")
-    start = load_initialisation("none", backbone="resnet18")
-    result = cross_validate(
-        samples, splits, params=params, initialisation=start, spacing_mm=0.5, folder=folder, report=lambda line: None
-    )
-    return samples, result.predictions, params, folder
-
-
-def test_explains_each_sample_with_a_network_that_tested_it(trained):
-    samples, predictions, params, folder = trained
-    tested = predictions[predictions["split"] == "test"].iloc[[0, 7, 3]]
+def test_explains_each_sample_with_a_network_that_tested_it(held_out):
+    tested = held_out.tested.iloc[[0, 7, 3]]
     chosen = tested[["sample_id"]].assign(y_pred=["A", "B", "A"])
-    transform = InputTransform(params, 0.5, True, (0.0,) * 3, (1.0,) * 3)
-    maps = explain(
-        chosen, samples=samples, predictions=predictions, params=params, transform=transform, checkpoints=folder
-    )
+    maps = explain(chosen, held_out=held_out)
     schemas.SALIENCY.validate(maps.table)
     assert maps.table["sample_id"].tolist() == chosen["sample_id"].tolist()
     assert maps.table["fold"].tolist() == tested["fold"].tolist()
     assert maps.table["target"].tolist() == ["A", "B", "A"]
     rows = [int(sample[1:]) for sample in chosen["sample_id"]]
-    np.testing.assert_allclose(maps.images, reading_crops(samples.images[rows], size=32))
+    np.testing.assert_allclose(maps.images, reading_crops(held_out.samples.images[rows], size=32))
     assert maps.cells.shape == (3, 1, 1)
     assert maps.table["peak_row_px"].dropna().eq(15.5).all()
     for offset, row, column in maps.table[["peak_offset_mm", "peak_row_px", "peak_col_px"]].itertuples(index=False):
         assert np.isnan(offset) or offset == pytest.approx(0.5 * np.hypot(row - 15.5, column - 15.5))
 
 
-def test_peak_is_the_centre_of_the_strongest_cell(trained, monkeypatch):
+def test_peak_is_the_centre_of_the_strongest_cell(held_out, monkeypatch):
     """Enlarged, a corner cell is a plateau, whose first pixel would be the corner of the image."""
-    samples, predictions, params, folder = trained
-    chosen = predictions[predictions["split"] == "test"][["sample_id"]].assign(y_pred="A")
+    chosen = held_out.tested[["sample_id"]].assign(y_pred="A")
     found = np.zeros((5, 5), dtype=np.float32)
     found[0, 4] = 1
 
@@ -145,33 +115,23 @@ def test_peak_is_the_centre_of_the_strongest_cell(trained, monkeypatch):
         return np.stack([found] * len(images))
 
     monkeypatch.setattr("helpers.error_analysis.saliency.grad_cam", corner)
-    transform = InputTransform(params, 0.5, True, (0.0,) * 3, (1.0,) * 3)
-    maps = explain(
-        chosen, samples=samples, predictions=predictions, params=params, transform=transform, checkpoints=folder
-    )
+    maps = explain(chosen, held_out=held_out)
     peaks = maps.table[["peak_row_px", "peak_col_px", "peak_offset_mm"]].to_numpy()
     np.testing.assert_allclose(peaks, np.tile([2.7, 28.3, 0.5 * np.hypot(12.8, 12.8)], (12, 1)))
 
 
-def test_nothing_chosen_gives_nothing(trained):
-    samples, predictions, params, folder = trained
-    transform = InputTransform(params, 0.5, True, (0.0,) * 3, (1.0,) * 3)
+def test_nothing_chosen_gives_nothing(held_out):
     chosen = pd.DataFrame({"sample_id": pd.Series(dtype=str), "y_pred": pd.Series(dtype=str)})
-    maps = explain(
-        chosen, samples=samples, predictions=predictions, params=params, transform=transform, checkpoints=folder
-    )
+    maps = explain(chosen, held_out=held_out)
     assert len(maps.table) == len(maps.maps) == 0
 
 
-def test_batches_change_nothing_but_the_report(trained, monkeypatch):
-    samples, predictions, params, folder = trained
-    chosen = predictions[predictions["split"] == "test"][["sample_id"]].assign(y_pred="A")
-    given = {"samples": samples, "predictions": predictions, "params": params, "checkpoints": folder}
-    transform = InputTransform(params, 0.5, True, (0.0,) * 3, (1.0,) * 3)
-    whole = explain(chosen, transform=transform, **given)
+def test_batches_change_nothing_but_the_report(held_out, monkeypatch):
+    chosen = held_out.tested[["sample_id"]].assign(y_pred="A")
+    whole = explain(chosen, held_out=held_out)
     monkeypatch.setattr("helpers.error_analysis.saliency.BATCH_SIZE", 4)
     reports = []
-    parts = explain(chosen, transform=transform, **given, report=lambda *numbers: reports.append(numbers))
+    parts = explain(chosen, held_out=held_out, report=lambda *numbers: reports.append(numbers))
     np.testing.assert_allclose(parts.maps, whole.maps, atol=1e-4)
     np.testing.assert_allclose(parts.cells, whole.cells, rtol=1e-3, atol=1e-7)
     np.testing.assert_array_equal(parts.images, whole.images)

@@ -34,7 +34,8 @@ def test_rate_and_interval_of_a_group(rates):
     row = group(rates, "reference class", "A compression")
     assert row[["images", "patients", "errors"]].tolist() == [3, 2, 2]
     assert row["error_rate"] == pytest.approx(2 / 3)
-    assert (row["ci_low"], row["ci_high"]) == pytest.approx((0.5, 1))  # p0 alone is wrong in 1 of 2, p1 in 1 of 1
+    assert 0 < row["ci_low"] < 0.5  # p0 alone is wrong in 1 of 2, p1 in 1 of 1: two patients tell little
+    assert 2 / 3 < row["ci_high"] < 1
 
 
 def test_a_single_patient_has_a_rate_without_an_interval(rates):

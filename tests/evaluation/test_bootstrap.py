@@ -1,17 +1,17 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 from helpers.evaluation import bootstrap
 from helpers.evaluation.bootstrap import (
     ClusteredSample,
     patient_weights,
     percentile_interval,
-    replicate_auroc,
     replicate_confusion,
+    replicate_ranking,
 )
-from helpers.evaluation.metrics import accuracy, balanced_accuracy
+from helpers.evaluation.metrics import accuracy, weighted_auroc, weighted_average_precision
 from helpers.evaluation.predictions import out_of_fold
 
 
@@ -41,6 +41,13 @@ def resampled(table, row):
     return pd.concat(drawn, ignore_index=True)
 
 
+def ranking_of_all(sample, *, weights, measure):
+    columns = [
+        replicate_ranking(sample, code=code, weights=weights, measure=measure) for code in range(sample.n_classes)
+    ]
+    return np.stack(columns, axis=1)
+
+
 def test_weights_draw_as_many_patients_as_there_are(weights, sample):
     assert weights.shape == (60, sample.n_patients)
     assert set(weights.sum(axis=1)) == {sample.n_patients}
@@ -66,18 +73,22 @@ def test_confusion_matrices_equal_a_plain_loop(table, sample, weights):
         np.testing.assert_array_equal(matrix, confusion_matrix(drawn["y_true"], drawn["y_pred"], labels=list("ABC")))
 
 
-def test_auroc_equals_a_plain_loop(table, sample, weights):
-    found = replicate_auroc(sample, weights=weights[:10])
+@pytest.mark.parametrize(
+    ("measure", "by_scikit_learn"),
+    [(weighted_auroc, roc_auc_score), (weighted_average_precision, average_precision_score)],
+)
+def test_ranking_equals_a_plain_loop(table, sample, weights, measure, by_scikit_learn):
+    found = ranking_of_all(sample, weights=weights[:10], measure=measure)
     for values, row in zip(found, weights[:10], strict=True):
         drawn = resampled(table, row)
-        expected = [roc_auc_score(drawn["y_true"] == key, drawn[f"p_{key}"]) for key in "ABC"]
+        expected = [by_scikit_learn(drawn["y_true"] == key, drawn[f"p_{key}"]) for key in "ABC"]
         np.testing.assert_allclose(values, expected, rtol=1e-12)
 
 
 def test_auroc_does_not_depend_on_the_block_size(sample, weights, monkeypatch):
-    whole = replicate_auroc(sample, weights=weights)
+    whole = ranking_of_all(sample, weights=weights, measure=weighted_auroc)
     monkeypatch.setattr(bootstrap, "BLOCK_WEIGHTS", 7 * len(sample.patient))
-    np.testing.assert_array_equal(replicate_auroc(sample, weights=weights), whole)
+    np.testing.assert_array_equal(ranking_of_all(sample, weights=weights, measure=weighted_auroc), whole)
 
 
 def test_interval_equals_a_plain_loop(table, sample, weights):
@@ -122,7 +133,10 @@ def test_merging_classes_keeps_the_question(sample):
     expected = [[full[:2, :2].sum(), full[:2, 2].sum()], [full[2, :2].sum(), full[2, 2]]]
     np.testing.assert_array_equal(merged.confusion, expected)
     weights = np.ones((1, sample.n_patients))
-    assert replicate_auroc(merged, weights=weights)[0, 0] == replicate_auroc(sample, weights=weights)[0, 2]
+    assert (
+        ranking_of_all(merged, weights=weights, measure=weighted_auroc)[0, 0]
+        == ranking_of_all(sample, weights=weights, measure=weighted_auroc)[0, 2]
+    )
 
 
 def test_codes_do_not_depend_on_row_order(table, sample):
@@ -130,25 +144,3 @@ def test_codes_do_not_depend_on_row_order(table, sample):
     again = ClusteredSample.from_frame(shuffled, classes="ABC")
     np.testing.assert_array_equal(again.patient_confusion, sample.patient_confusion)
     np.testing.assert_array_equal(again.patient[np.argsort(shuffled.index)], sample.patient)
-
-
-@pytest.mark.slow
-def test_nominal_95_percent_intervals_cover_about_95_percent():
-    """300 simulated clustered cohorts of 60 patients, accuracy near 0.75: coverage within four standard errors."""
-    rng, covered, truth = np.random.default_rng(11), 0, 0.75
-    for _ in range(300):
-        patient = np.repeat(np.arange(60), rng.integers(1, 5, 60))
-        right = rng.random(len(patient)) < rng.beta(3.0, 1.0, 60)[patient]
-        reference = np.arange(len(patient)) % 2
-        sample = ClusteredSample(
-            reference=reference,
-            predicted=np.where(right, reference, 1 - reference),
-            scores=np.zeros((len(patient), 2)),
-            patient=patient,
-            sample=np.arange(len(patient)),
-        )
-        weights = patient_weights(60, n_replicates=500, rng=rng)
-        replicates = balanced_accuracy(replicate_confusion(sample, weights=weights))
-        interval = percentile_interval(replicates, confidence=0.95)
-        covered += interval.low <= truth <= interval.high
-    assert 0.90 <= covered / 300 <= 0.99

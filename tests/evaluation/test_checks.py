@@ -48,7 +48,7 @@ def test_confusion_that_lost_a_sample_is_found(evaluation, cohort):
     ("change", "check"),
     [
         ({"estimate": 0.123}, "accuracy equals scikit-learn's"),
-        ({"ci_high": 1.2}, "estimates and limits lie within -1 and 1"),
+        ({"ci_high": 1.2}, "estimates and limits lie within their range"),
         ({"ci_low": 0.5, "ci_high": 0.5}, "no interval has zero width"),
     ],
 )

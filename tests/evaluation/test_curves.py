@@ -1,10 +1,8 @@
-import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import auc
 
-from helpers.evaluation.curves import reliability_bins, roc_points
-from helpers.evaluation.intervals import wilson_interval
+from helpers.evaluation.curves import roc_points
 
 
 def test_area_under_the_points_is_the_reported_auroc(evaluation):
@@ -22,22 +20,3 @@ def test_class_without_positives_or_negatives_has_no_curve():
     alone = roc_points(samples.iloc[:1], classes="ABC")
     assert alone.empty
     assert "class" in alone
-
-
-def test_bins_count_every_sample_once_and_grade_it():
-    top = np.array([0.55, 0.58, 0.95, 1.0, 0.6])
-    samples = pd.DataFrame({"y_true": list("AABAB"), "y_pred": list("AAAAA"), "p_A": top, "p_B": 1 - top})
-    bins = reliability_bins(samples, classes="AB")
-    assert bins["bin_low"].tolist() == pytest.approx([0.5, 0.6, 0.9])
-    assert bins["n_samples"].tolist() == [2, 1, 2]
-    assert bins["accuracy"].tolist() == [1.0, 0.0, 0.5]
-    assert bins["mean_confidence"].tolist() == pytest.approx([0.565, 0.6, 0.975])
-    interval = wilson_interval(1, 2)
-    assert bins.loc[2, ["ci_low", "ci_high"]].tolist() == [interval.low, interval.high]
-
-
-def test_bins_hold_all_samples_of_a_study(evaluation):
-    bins = reliability_bins(evaluation.samples, classes="ABC", n_bins=5)
-    assert bins["n_samples"].sum() == len(evaluation.samples)
-    weighted = np.average(bins["accuracy"], weights=bins["n_samples"])
-    assert weighted == pytest.approx(evaluation.overall["accuracy"].estimate)

@@ -7,7 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from helpers.evaluation.metrics import CLASS_METRICS, COUNT_METRICS, METRIC_TITLES, metric_title, ratio, weighted_auroc
+from helpers.evaluation.metrics import (
+    CLASS_METRICS,
+    COUNT_METRICS,
+    METRIC_TITLES,
+    PROBABILITY_METRICS,
+    metric_title,
+    ratio,
+    weighted_auroc,
+    weighted_average_precision,
+    weighted_kappa,
+)
 
 
 @st.composite
@@ -133,14 +143,48 @@ def weighted_scores(draw):
     return np.array(scores) / 7, np.array(positive), np.array(weights, dtype=float)
 
 
+@pytest.mark.parametrize(
+    ("measure", "by_scikit_learn"),
+    [(weighted_auroc, sk.roc_auc_score), (weighted_average_precision, sk.average_precision_score)],
+)
 @given(case=weighted_scores())
-def test_auroc_equals_scikit_learn_with_ties_and_weights(case):
+def test_ranking_equals_scikit_learn_with_ties_and_weights(measure, by_scikit_learn, case):
     scores, positive, weights = case
-    for value, row in zip(weighted_auroc(scores, positive, weights=weights), weights, strict=True):
+    for value, row in zip(measure(scores, positive, weights=weights), weights, strict=True):
         if row[positive].sum() == 0 or row[~positive].sum() == 0:
             assert np.isnan(value)
         else:
-            assert value == pytest.approx(sk.roc_auc_score(positive, scores, sample_weight=row), abs=1e-12)
+            assert value == pytest.approx(by_scikit_learn(positive, scores, sample_weight=row), abs=1e-12)
+
+
+@given(case=weighted_labels(), seed=st.integers(0, 5))
+def test_weighted_kappa_equals_scikit_learn_in_any_order_of_classes(case, seed):
+    reference, predicted, weights, n_classes = case
+    ranks = np.random.default_rng(seed).permutation(n_classes)
+    value = weighted_kappa(confusion(reference, predicted, weights, n_classes), ranks=ranks)
+    kept = weights > 0
+    if len(np.unique(np.concatenate([reference[kept], predicted[kept]]))) == 1:
+        assert np.isnan(value)
+        return
+    options = {"weights": "quadratic", "sample_weight": weights, "labels": range(n_classes)}
+    assert value == pytest.approx(sk.cohen_kappa_score(ranks[reference], ranks[predicted], **options), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "by_scikit_learn"),
+    [("log_loss", sk.log_loss), ("brier", lambda y, p, labels: 2 * sk.brier_score_loss(y, p[:, 1], pos_label=1))],
+)
+def test_cost_of_probabilities_equals_scikit_learn(name, by_scikit_learn):
+    rng = np.random.default_rng(3)
+    reference, positive = np.arange(50) % 2, rng.uniform(0, 1, 50)
+    probabilities = np.column_stack([1 - positive, positive])
+    found = PROBABILITY_METRICS[name].per_sample(probabilities, reference).mean()
+    assert found == pytest.approx(by_scikit_learn(reference, probabilities, labels=[0, 1]))
+
+
+def test_brier_score_of_three_classes_by_hand():
+    costs = PROBABILITY_METRICS["brier"].per_sample(np.array([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]]), np.array([0, 2]))
+    np.testing.assert_allclose(costs, [0.25 + 0.09 + 0.04, 2.0])
 
 
 def test_auroc_of_separated_scores_is_exactly_one():
@@ -164,8 +208,9 @@ def test_ratio_is_nan_only_at_zero_denominators():
 
 
 def test_every_metric_has_a_title():
-    of_scores = {"mean_of_seeds", "brier", "expected_calibration_error", "mean_score_minus_share"}
+    of_scores = {"mean_of_seeds", "expected_calibration_error", "mean_score_minus_share"}
     of_scores |= {"brier_of_share", "threshold"}
-    assert set(METRIC_TITLES) == {*COUNT_METRICS, *CLASS_METRICS, "auroc", "macro_auroc", *of_scores}
+    of_ranking = {"auroc", "auprc", "macro_auroc", "weighted_kappa"}
+    assert set(METRIC_TITLES) == {*COUNT_METRICS, *CLASS_METRICS, *PROBABILITY_METRICS, *of_ranking, *of_scores}
     assert metric_title("auroc") == "AUROC"
     assert metric_title("seed_2") == "AUROC, seed 2"

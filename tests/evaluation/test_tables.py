@@ -1,11 +1,20 @@
 import json
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.evaluation import evaluate
-from helpers.evaluation.tables import METRIC_DTYPES, NO_BREAK_DASH, readable
+from helpers.evaluation import tables as tables_module
+from helpers.evaluation.tables import (
+    METRIC_DTYPES,
+    NO_BREAK_DASH,
+    answers_side_by_side,
+    readable,
+    worth_by_prevalence,
+)
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +25,8 @@ def tables(evaluation):
 def test_tables_by_name(tables):
     assert set(tables) == {
         "confusion",
+        "confusion_by_fold",
+        "clinical_questions",
         "overall",
         "per_class",
         "fracture_vs_normal",
@@ -53,13 +64,37 @@ def test_tables_hold_the_numbers_of_the_document(tables, evaluation):
         assert row.estimate == document["per_class"][row.class_key][row.metric]["estimate"]
     for row in tables["per_fold"].itertuples():
         assert row.ci_low == document["per_fold"][str(row.fold)][row.metric]["ci_low"]
-    assert len(tables["per_class"]) == 18
-    assert len(tables["per_fold"]) == 18
+    assert len(tables["per_class"]) == 3 * 7
+    assert len(tables["per_fold"]) == 3 * 8
 
 
 def test_document_is_plain_json_that_reads_back_equal(evaluation):
     document = evaluation.to_json_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+SCHEMA = json.loads(Path(tables_module.__file__).with_name("metrics.schema.json").read_text(encoding="utf-8"))
+
+
+def test_document_follows_its_published_schema(evaluation, make_answers, class_names):
+    poor = evaluate(make_answers("AABB", "AABB", patients=["p"] * 4), class_names=class_names, normal_class=None)
+    for found in (evaluation, poor):
+        jsonschema.validate(json.loads(json.dumps(found.to_json_dict())), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("n_patients", None), ("estimate", "0.9"), ("ci_method", None), ("surplus", 1)]
+)
+def test_schema_refuses_a_number_without_what_belongs_to_it(evaluation, key, value):
+    document = evaluation.to_json_dict()
+    document["overall"]["accuracy"][key] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, SCHEMA)
+
+
+def test_confusion_by_fold_adds_up_to_each_folds_images(tables, study_predictions):
+    tested = study_predictions[study_predictions["split"] == "test"].groupby("fold")["sample_id"].nunique()
+    assert tables["confusion_by_fold"].groupby("fold")["n"].sum().to_dict() == tested.to_dict()
 
 
 def test_document_confusion_and_cohort(evaluation):
@@ -102,11 +137,11 @@ def test_paper_comparison_sets_ours_beside_every_size_that_fits(tables, evaluati
 
 def test_readable_table_puts_numbers_into_words_and_drops_columns_without_content(tables):
     overall = readable(tables["overall"])
-    assert list(overall) == ["metric", "estimate", "interval", "method", "images", "patients"]
+    assert list(overall) == ["metric", "estimate", "interval", "method", "images", "patients", "note"]
     assert overall["metric"].tolist()[0] == "Accuracy"
     first = tables["overall"].iloc[0]
     assert overall["interval"].tolist()[0] == f"{first['ci_low']:.3f}{NO_BREAK_DASH}{first['ci_high']:.3f}"
-    assert overall["method"].tolist()[0] == "bootstrap"
+    assert overall["method"].tolist()[0] == "Wilson by patient"
     assert "note" in readable(tables["baseline"])
     assert readable(tables["per_class"])["class"].tolist()[0].startswith("A ")
 
@@ -114,3 +149,27 @@ def test_readable_table_puts_numbers_into_words_and_drops_columns_without_conten
 def test_readable_table_has_no_interval_where_none_is_defined(tables):
     constant = readable(tables["baseline"]).set_index("metric").loc["Balanced accuracy"]
     assert constant["interval"] is None or constant["interval"] != constant["interval"]
+
+
+def test_answers_stand_side_by_side_with_their_intervals(tables, evaluation):
+    shown = answers_side_by_side(tables["clinical_questions"], metrics=["sensitivity", "specificity"], decimals=2)
+    assert shown["question"].tolist() == ["any fracture against normal", "burst against the rest"]
+    burst = evaluation.per_class["B"]["sensitivity"]
+    assert shown.loc[1, "Sensitivity"] == (
+        f"{burst.estimate:.2f} ({burst.ci_low:.2f}{NO_BREAK_DASH}{burst.ci_high:.2f})"
+    )
+    assert shown["thresholds of the folds"].tolist() == ["", ""]
+
+
+def test_worth_of_an_answer_is_listed_by_share_of_positives(tables, evaluation):
+    shown = worth_by_prevalence(tables["clinical_questions"])
+    assert shown["share of positives"].tolist() == 2 * ["as in this cohort", "2 %", "10 %", "30 %"]
+    assert shown.loc[0, "PPV"].startswith(f"{evaluation.fracture_vs_normal['ppv'].estimate:.3f} (")
+
+
+def test_cohort_without_clinical_questions_has_empty_tables(make_answers):
+    names = {"A": "one", "B": "other"}
+    found = evaluate(make_answers("AABB", "ABAB", classes="AB"), class_names=names, normal_class=None, n_bootstrap=100)
+    table = found.tables()["clinical_questions"]
+    assert answers_side_by_side(table, metrics=["sensitivity"]).empty
+    assert worth_by_prevalence(table).empty

@@ -18,6 +18,7 @@ def methods_of(folder) -> dict[str, str]:
         ("splits", {"n_folds": 7}, "Partition", "7-fold cross-validation by patient"),
         ("splits", {"validation_fraction": 0.2}, "Partition", "20 % of the training patients"),
         ("splits", {"split_method": "image_holdout", "test_images": 33}, "Partition", "holdout of 33 images"),
+        ("splits", {"split_method": "image_kfold"}, "Partition", "5-fold cross-validation by image, without regard to"),
         ("splits", {"n_repeats": 3}, "Partition", "every image is tested 3 times"),
         (
             "splits",
@@ -33,7 +34,7 @@ def methods_of(folder) -> dict[str, str]:
         ("training", {"window_center": 40.0, "window_width": 400.0}, "Preprocessing", "centre 40 and width 400 HU"),
         (
             "training",
-            {"backbone": "resnet18", "weights": "none"},
+            {"backbone": "resnet18", "weights": "none", "batch_norm": "learned"},
             "Model",
             "ResNet-18 was trained from a random start.",
         ),
@@ -51,7 +52,7 @@ def methods_of(folder) -> dict[str, str]:
         ("training", {"auxiliary": "heights", "auxiliary_weight": 0.7}, "Model", "(Huber loss, weight 0.7)"),
         ("training", {"views": 5}, "Augmentation", "means over 5 crops, the plain one and others that are shifted by"),
         ("training", {"views": 6}, "Augmentation", "others that are shifted or scaled by half as much."),
-        ("evaluation", {"n_bootstrap": 555, "confidence": 0.9}, "Evaluation", "90 % percentile intervals of 555"),
+        ("evaluation", {"n_bootstrap": 555, "confidence": 0.9}, "Evaluation", "90 % intervals from the variance of 555"),
     ],
 )
 def test_parameters_appear_in_the_sentences(make_run, section, values, title, words):
@@ -60,7 +61,7 @@ def test_parameters_appear_in_the_sentences(make_run, section, values, title, wo
 
 
 def test_random_start_is_never_transfer_learning(make_run):
-    text = " ".join(methods_of(make_run(notebooks=0, training={"weights": "none"})).values())
+    text = " ".join(methods_of(make_run(notebooks=0, training={"weights": "none", "batch_norm": "learned"})).values())
     assert "fine-tuned" not in text
     assert "transfer" not in text
 

@@ -136,7 +136,8 @@ def test_own_overhead_is_small(make_run):
 
 
 def test_random_start_is_named_and_transfer_learning_denied(make_run):
-    text = parsed(make_run(notebooks=0, training={"weights": "none"})).find("section", class_="summary").get_text()
+    run = make_run(notebooks=0, training={"weights": "none", "batch_norm": "learned"})
+    text = parsed(run).find("section", class_="summary").get_text()
     assert "random start, no transfer learning" in text
     assert "fine-tuned" not in text
 

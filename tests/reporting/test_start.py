@@ -18,14 +18,14 @@ from helpers.study.artefacts import write_json_atomic
     ],
 )
 def test_name_from_the_parameters(make_run, weights, says, never):
-    start = starting_point(read_run(make_run(notebooks=0, training={"weights": weights})))
+    start = starting_point(read_run(make_run(notebooks=0, training={"weights": weights, "batch_norm": "learned"})))
     assert says in start.name
     assert says in start.training
     assert never not in f"{start.name} {start.training}"
 
 
 def test_random_start_denies_transfer_learning(make_run):
-    start = starting_point(read_run(make_run(notebooks=0, training={"weights": "none"})))
+    start = starting_point(read_run(make_run(notebooks=0, training={"weights": "none", "batch_norm": "learned"})))
     assert start.name == "random start, no transfer learning"
 
 
@@ -44,7 +44,7 @@ def test_name_is_not_said_twice():
 
 
 def test_recorded_random_start_is_one_sentence(make_run):
-    folder = make_run(notebooks=0, training={"weights": "none"})
+    folder = make_run(notebooks=0, training={"weights": "none", "batch_norm": "learned"})
     recorded = {"name": "none", "note": "Random start: no transfer learning.", "licence": "not applicable"}
     write_json_atomic(folder / "model.json", {"initialisation": recorded})
     assert starting_point(read_run(folder)).sentence() == "random start, no transfer learning."

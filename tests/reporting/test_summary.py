@@ -112,6 +112,14 @@ def test_image_level_split_is_called_too_high_first(make_run):
     assert "perhaps of patients that it was trained on" in summary.question
 
 
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [({"shuffle_labels": True}, "this run is a control"), ({"train_patients": 50}, "50 of its training patients only")],
+)
+def test_a_control_and_a_smaller_training_set_are_said_first(make_run, training, words):
+    assert words in summary_of(make_run(notebooks=0, training=training)).reading[0]
+
+
 def test_accuracy_without_interval_proves_nothing(make_run, change_json):
     folder = make_run(notebooks=0)
     nothing = {"ci_low": None, "ci_high": None, "note": "no interval: one patient"}

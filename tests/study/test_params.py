@@ -75,7 +75,7 @@ def test_message_begins_with_the_file(complaint, tmp_path):
 
 def test_unknown_name_without_a_near_one_lists_the_valid_names(complaint):
     message = complaint("evaluation: {xyzzy: 1}")
-    assert "evaluation.xyzzy: unknown name; valid names: n_bootstrap, confidence, seed" in message
+    assert "evaluation.xyzzy: unknown name; valid names: n_bootstrap, confidence, seed, prevalences, severity_order" in message
 
 
 @pytest.mark.parametrize(
@@ -304,3 +304,10 @@ class TestCohort:
     def test_adjudication_needs_readers(self):
         with pytest.raises(ParameterError, match="needs two or more columns in readers"):
             validate(CohortParams, {"adjudication": "majority", "readers": ["one"]}, origin="x")
+
+
+def test_a_random_start_has_no_statistics_to_keep():
+    with pytest.raises(ValueError, match=r"training\.batch_norm"):
+        TrainingParams(weights="none", batch_norm="frozen")
+    TrainingParams(weights="none", batch_norm="learned")
+    TrainingParams(weights="none", frozen_stages=5)  # a network of random filters under a learned head

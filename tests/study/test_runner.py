@@ -94,6 +94,10 @@ class TestForcing:
         assert run(plan=only("report")).ran == []
         assert not (RUN / "audit.json").exists()
 
+    def test_last_ends_the_plan(self):
+        keys = [stage.key for stage in Plan(last=find_stage("03")).stages()]
+        assert keys == ["01_data_audit", "02_preprocessing", "03_training"]
+
     def test_forced_stage_starts_from_nothing(self, finished, run):
         assert (RUN / "training.txt").read_text() == "from nothing"
         (RUN / "predictions.parquet").unlink()

@@ -23,7 +23,9 @@ GOOD = {
         "sample_id": "s", "PatientID": "p", "fold": 0, "seed": 0, "split": "test", "y_true": "F",
         "logit_F": 0.5, "logit_N": -0.5,
     },
-    "ERRORS": {"sample_id": "s", "PatientID": "p", "y_true": "A", "y_pred": "B", "confidence": 0.9},
+    "ERRORS": {
+        "sample_id": "s", "PatientID": "p", "y_true": "A", "y_pred": "B", "confidence": 0.9, "causes": "", "note": "",
+    },
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ CLASSES = ("A", "B", "C")
 @pytest.fixture
 def params() -> TrainingParams:
     return TrainingParams(
-        backbone="resnet18", weights="none", frozen_stages=0, input_size=32, epochs=2, batch_size=8, head_units=16,
+        backbone="resnet18", weights="none", frozen_stages=0, batch_norm="learned", input_size=32, epochs=2, batch_size=8, head_units=16,
         rotation_deg=2.0, shift_mm=0.5, scale_percent=2.0, threads=1,
     )  # fmt: skip
 

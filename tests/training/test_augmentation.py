@@ -150,6 +150,24 @@ def test_gamma_keeps_black_white_and_order_and_stays_in_its_range(params):
     assert 0.49 < powers.min() < 0.6 < 1.6 < powers.max() < 2.02
 
 
+def test_three_windows_fill_the_three_channels_of_hu_images_only(params):
+    chosen = still(params).model_copy(update={"channels": "windows"})
+    pixels = np.full((1, 32, 32), 150, dtype=np.int16)
+    shown = InputTransform(chosen, 0.5, True, (0.0,) * 3, (1.0,) * 3).plain(pixels)[0, :, 0, 0]
+    np.testing.assert_allclose(shown, [(150 - 300) / 1500 + 0.5, (150 - 50) / 400 + 0.5, 150 / 2000 + 0.5], rtol=1e-6)
+    grey = InputTransform(chosen, 0.5, False, (0.0,) * 3, (1.0,) * 3).plain(pixels.astype(np.uint8))
+    assert grey[0, :, 0, 0].tolist() == pytest.approx([150 / 255] * 3)
+
+
+def test_mirroring_exchanges_left_and_right_of_half_the_images(params):
+    transform = InputTransform(still(params).model_copy(update={"mirror": True}), 0.5, False, (0.0,) * 3, (1.0,) * 3)
+    pixels = np.tile(np.linspace(0, 255, 32).astype(np.uint8), (200, 32, 1))
+    images = transform.augmented(pixels, generator=torch.Generator().manual_seed(0))[:, 0]
+    rising = images[:, 5, -1] > images[:, 5, 0]
+    assert 70 < rising.sum() < 130
+    torch.testing.assert_close(images[~rising][0].flip(-1), images[rising][0])
+
+
 def test_a_share_of_the_images_ends_above_or_below_and_never_near_the_middle(params):
     transform = InputTransform(still(params).model_copy(update={"edge_share": 0.5}), 0.5, False, (0.0,) * 3, (1.0,) * 3)
     pixels = np.full((400, 32, 32), 255, dtype=np.uint8)

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from helpers.study import schemas
-from helpers.training import TrainingDataError, cross_validate, load_initialisation, load_network
+from helpers.study.engine import open_executor
+from helpers.study.params import StudyParams
+from helpers.training import Samples, TrainingDataError, cross_validate, load_initialisation, load_network
 from helpers.training.crossvalidation import choose_device
 
 
@@ -92,3 +94,59 @@ def test_asking_for_a_gpu_that_is_absent_says_so(monkeypatch):
 def test_heights_that_nobody_measured_cannot_be_learned(train, brief):
     with pytest.raises(TrainingDataError, match="anterior_ratio, middle_ratio, posterior_ratio"):
         train(brief.model_copy(update={"auxiliary": "heights"}))
+
+
+def test_stored_maps_are_used_where_stages_are_frozen_and_gone_afterwards(train, params, tmp_path):
+    lines: list[str] = []
+    params = params.model_copy(update={"frozen_stages": 3, "epochs": 4})
+    result = train(params, report=lines.append)
+    assert "frozen stages are passed once" in lines[0]
+    assert {file.name.split(".")[0] for file in tmp_path.iterdir()} == {"fold0_seed0", "fold1_seed0"}
+    schemas.PREDICTIONS.validate(result.predictions)
+
+
+def test_a_run_that_stops_in_mid_fit_gives_the_same_predictions_with_stored_maps(train, params):
+    params = params.model_copy(update={"frozen_stages": 3, "epochs": 4})
+
+    def stop(line):
+        if "fold 1" in line and "epoch 3/4" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(params, report=stop)
+    lines: list[str] = []
+    resumed = train(params, report=lines.append)
+    assert not any("fold 0" in line or "epoch 1/" in line for line in lines)
+    whole = train(params.model_copy(update={"patience": 6}))  # another digest, the same course
+    pd.testing.assert_frame_equal(resumed.predictions, whole.predictions)
+
+
+@pytest.mark.slow
+def test_fits_in_other_processes_are_those_of_this_one(samples, splits, params, tmp_path):
+    """Memory-mapped images travel as a path; frozen stages are computed once, here."""
+    np.save(tmp_path / "images.npy", samples.images)
+    samples = Samples(np.load(tmp_path / "images.npy", mmap_mode="r"), samples.table, samples.classes)
+    params = params.model_copy(update={"frozen_stages": 3, "epochs": 4, "seeds": [0, 1]})
+    given = {
+        "params": params, "initialisation": load_initialisation("none", backbone="resnet18"), "spacing_mm": 0.5,
+        "report": lambda line: None,
+    }  # fmt: skip
+    here = cross_validate(samples, splits, folder=tmp_path / "here", **given)
+    with open_executor(StudyParams(jobs=2)) as executor:
+        elsewhere = cross_validate(samples, splits, folder=tmp_path / "elsewhere", executor=executor, **given)
+    pd.testing.assert_frame_equal(here.predictions, elsewhere.predictions)
+    pd.testing.assert_frame_equal(here.history, elsewhere.history)
+
+
+def test_training_patients_that_are_left_out_are_called_unused(train, brief, samples):
+    predictions = schemas.PREDICTIONS.validate(train(brief.model_copy(update={"train_patients": 4})).predictions)
+    trained = predictions[predictions["split"] == "train"].groupby("fold")["PatientID"].nunique()
+    assert (trained == 4).all()
+    assert (predictions["split"] == schemas.UNUSED).any()
+    assert set(predictions.loc[predictions["split"] == "test", "sample_id"]) == set(samples.table["sample_id"])
+
+
+def test_shuffled_labels_are_what_networks_learn_and_are_held_against(train, brief, samples):
+    predictions = train(brief.model_copy(update={"shuffle_labels": True})).predictions
+    dealt = samples.with_shuffled_labels(seed=0).table.set_index("sample_id")["label"]
+    assert (predictions["y_true"] == predictions["sample_id"].map(dealt)).all()

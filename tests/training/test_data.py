@@ -1,9 +1,19 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from helpers.training.data import Samples, TrainingDataError, n_batches, training_batches
+from helpers.training.data import (
+    Samples,
+    TrainingDataError,
+    balanced_draw,
+    n_batches,
+    nested_patients,
+    scarce_validation,
+    shuffled_batches,
+)
 
 
 def test_align_follows_the_order_of_the_images(samples):
@@ -36,16 +46,14 @@ def test_class_missing_from_training_is_named(samples, splits):
 
 
 @pytest.mark.parametrize(("n", "sizes"), [(8, [8]), (9, [8]), (10, [8, 2]), (16, [8, 8])])
-def test_batches_hold_every_row_once_but_a_lone_last_one(samples, transform, n, sizes):
-    rows = np.arange(n)
-    batches = list(
-        training_batches(samples, rows, transform=transform, batch_size=8, generator=torch.Generator().manual_seed(0))
-    )
-    assert [len(batch.targets) for batch in batches] == sizes
+def test_batches_hold_every_row_once_but_a_lone_last_one(n, sizes):
+    rows = np.arange(100, 100 + n)
+    batches = list(shuffled_batches(rows, batch_size=8, generator=torch.Generator().manual_seed(0)))
+    assert [len(batch) for batch in batches] == sizes
     assert n_batches(n, batch_size=8) == len(sizes)
-    seen = torch.cat([batch.targets for batch in batches]).bincount()
-    if sum(sizes) == n:
-        assert seen.tolist() == np.bincount(samples.targets()[rows]).tolist()
+    seen = np.concatenate(batches)
+    assert len(set(seen)) == len(seen)
+    assert set(seen) <= set(rows)
 
 
 def test_heights_follow_the_samples_and_are_missing_where_nobody_measured(samples):
@@ -58,3 +66,84 @@ def test_heights_follow_the_samples_and_are_missing_where_nobody_measured(sample
     np.testing.assert_allclose(measured[:, 0], 0.7)
     assert np.isnan(measured[:, 1]).all()
     assert np.isnan(measured[:, 2]).tolist() == [True] + [False] * 35
+
+
+def test_memory_mapped_images_travel_as_the_path_of_their_file(samples, tmp_path):
+    np.save(tmp_path / "images.npy", samples.images)
+    mapped = Samples(np.load(tmp_path / "images.npy", mmap_mode="r"), samples.table, samples.classes)
+    content = pickle.dumps(mapped)
+    assert len(content) < samples.images.nbytes / 4
+    back = pickle.loads(content)
+    assert isinstance(back.images, np.memmap)
+    np.testing.assert_array_equal(back.images, samples.images)
+    whole = pickle.loads(pickle.dumps(samples))
+    np.testing.assert_array_equal(whole.images, samples.images)
+
+
+def test_a_balanced_draw_has_every_class_equally_often():
+    targets = torch.tensor([0] * 80 + [1] * 15 + [2] * 5)
+    rows = np.arange(1000, 1100)
+    drawn = np.concatenate(
+        [balanced_draw(rows, targets=targets, generator=torch.Generator().manual_seed(seed)) for seed in range(30)]
+    )
+    shares = torch.from_numpy(drawn - 1000).apply_(lambda row: targets[row]).bincount() / len(drawn)
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.04)
+
+
+def test_few_validation_patients_of_a_class_are_said(samples, splits):
+    warning = scarce_validation(samples.table, splits)
+    assert "fewer than 20 patients" in warning
+    assert "fewest in a fold: A 2, B 3, C 1" in warning
+    many = pd.DataFrame({"sample_id": range(60), "PatientID": range(60), "label": ["A", "B", "C"] * 20})
+    assert not scarce_validation(many, many[["sample_id"]].assign(fold=0, split="validation"))
+
+
+def test_shuffled_labels_belong_to_patients_and_keep_their_numbers(samples):
+    shuffled = samples.with_shuffled_labels(seed=1).table
+    by_patient = shuffled.groupby("PatientID")["label"]
+    assert (by_patient.nunique() == 1).all()
+    most_frequent = samples.table.groupby("PatientID")["label"].agg(lambda label: label.mode().iloc[0])
+    assert sorted(by_patient.first()) == sorted(most_frequent)
+    assert shuffled.drop(columns="label").equals(samples.table.drop(columns="label"))
+
+
+def test_shuffled_labels_depend_on_the_seed_and_not_on_the_order_of_rows(samples):
+    first, again, other = (samples.with_shuffled_labels(seed=seed).table["label"] for seed in (1, 1, 2))
+    assert first.equals(again)
+    assert not first.equals(other)
+    turned = Samples(samples.images[::-1], samples.table[::-1].reset_index(drop=True), samples.classes)
+    assert turned.with_shuffled_labels(seed=1).table["label"].tolist() == first.tolist()[::-1]
+
+
+@pytest.fixture
+def trained():
+    """Training samples of 60 patients, half of class A and a quarter each of B and C."""
+    patients = [f"p{number:02d}" for number in range(60) for _ in range(2)]
+    return pd.DataFrame({"PatientID": patients, "label": np.repeat(list("AABC") * 15, 2)})
+
+
+def test_fewer_training_patients_lie_within_more_and_have_the_class_mix(trained):
+    draws = {count: nested_patients(trained, n_patients=count, fold=0) for count in (8, 20, 60)}
+    assert set(draws[8]) < set(draws[20]) < set(draws[60])
+    label = trained.groupby("PatientID")["label"].first()
+    for count in (8, 20):
+        assert len(draws[count]) == count
+        shown = label[draws[count]].value_counts()
+        assert [shown[key] for key in "ABC"] == pytest.approx([count / 2, count / 4, count / 4], abs=1)
+
+
+def test_folds_draw_their_own_patients(trained):
+    assert set(nested_patients(trained, n_patients=20, fold=0)) != set(nested_patients(trained, n_patients=20, fold=1))
+
+
+def test_fewer_training_patients_change_no_other_part(samples, splits):
+    some, whole = (samples.rows_of(splits, fold=0, train_patients=count) for count in (4, None))
+    assert samples.table["PatientID"].iloc[some["train"]].nunique() == 4
+    assert set(some["train"]) < set(whole["train"])
+    for part in ("validation", "test"):
+        assert (some[part] == whole[part]).all()
+
+
+def test_more_training_patients_than_there_are_is_an_error(samples, splits):
+    with pytest.raises(TrainingDataError, match="training.train_patients: 100, but fold 0 has"):
+        samples.rows_of(splits, fold=0, train_patients=100)

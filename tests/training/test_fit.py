@@ -1,3 +1,7 @@
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -5,14 +9,22 @@ from torch import nn
 
 from helpers.training.data import Samples
 from helpers.training.fit import DivergenceError, Fit, Task, parameter_groups, schedule
+from helpers.training.inputs import PixelInputs
 from helpers.training.model import build_model
 from helpers.training.weights import load_initialisation
 
 CPU = torch.device("cpu")
 
 
-def quiet(line: str) -> None:
+def quiet(line: str, share: float) -> None:
     """A report that nobody reads."""
+
+
+class Lines(list):
+    """Keeps what is reported."""
+
+    def __call__(self, line: str, share: float) -> None:
+        self.append(line)
 
 
 class StopHere(Exception):
@@ -23,7 +35,8 @@ def make_fit(samples: Samples, transform, params, rows=None) -> Fit:
     torch.manual_seed(3)
     network = build_model(params, n_classes=3, initialisation=load_initialisation("none", backbone=params.backbone))
     rows = rows or {"train": np.arange(0, 24), "validation": np.arange(24, 30), "test": np.arange(30, 36)}
-    return Fit(network, samples=samples, task=Task(0, 0, rows), transform=transform, params=params, device=CPU)
+    inputs = PixelInputs(samples, replace(transform, params=params), CPU)
+    return Fit(network, inputs=inputs, samples=samples, task=Task(0, 0, rows), params=params, device=CPU)
 
 
 def run(fit: Fit, tmp_path, report=quiet):
@@ -63,15 +76,15 @@ def test_resumed_equals_uninterrupted(samples, transform, params, tmp_path, stop
     whole = make_fit(samples, transform, params)
     history = run(whole, tmp_path)
 
-    def kill(line):
-        if line == stop_at:
+    def kill(line, share):
+        if line.startswith(stop_at):
             raise StopHere
 
     with pytest.raises(StopHere):
         run(make_fit(samples, transform, params), tmp_path, kill)
     resumed = make_fit(samples, transform, params)
-    lines: list[str] = []
-    assert run(resumed, tmp_path, lines.append) == history
+    lines = Lines()
+    assert run(resumed, tmp_path, lines) == history
     assert lines[0].startswith(stop_at.split(",")[0])  # finished epochs were not trained again
     assert torch.equal(whole.predict(np.arange(36)), resumed.predict(np.arange(36)))
 
@@ -85,8 +98,8 @@ def test_checkpoint_of_other_settings_or_a_torn_one_is_not_used(samples, transfo
             fit = make_fit(samples, transform, params)
             fit._epoch(0, quiet)
             fit._save(file, "another digest")
-        lines: list[str] = []
-        run(make_fit(samples, transform, params), tmp_path, lines.append)
+        lines = Lines()
+        run(make_fit(samples, transform, params), tmp_path, lines)
         assert lines[0].startswith("epoch 1/")
         assert not file.exists()
 
@@ -110,20 +123,21 @@ def test_best_epoch_is_kept_and_patience_stops(samples, transform, params, tmp_p
     params = params.model_copy(update={"epochs": 5, "patience": 2})
     fit = make_fit(samples, transform, params)
     states = []
-    real_predict, real_step, class_loss = fit._predict, fit.step, fit.loss.cross_entropy
+    inputs = fit.inputs
+    real_step, class_loss = fit.step, fit.loss.cross_entropy
     training_forward = class_loss.forward
 
     def scripted(network, rows):
         states.append(network.fc[1].weight.detach().clone())
         value = next(losses)
         monkeypatch.setattr(class_loss, "forward", lambda logits, targets: torch.tensor(value))
-        return real_predict(network, rows)
+        return inputs.logits(network, rows)
 
     def step(*args, **kwargs):
         class_loss.forward = training_forward
         return real_step(*args, **kwargs)
 
-    monkeypatch.setattr(fit, "_predict", scripted)
+    monkeypatch.setattr(fit, "inputs", SimpleNamespace(logits=scripted, training=inputs.training))
     monkeypatch.setattr(fit, "step", step)
     history = run(fit, tmp_path)
     assert [record.is_best for record in history] == [True, True, False, False]
@@ -181,12 +195,27 @@ def test_heights_are_learned_beside_the_classes_where_they_are_known(samples, tr
     assert fit.predict(np.arange(24)).shape == (24, 3)
 
 
-def test_logits_are_averaged_over_views(samples, transform, params, tmp_path):
-    fit = make_fit(samples, transform, params.model_copy(update={"precision": "fp32"}))
-    fit.transform = type(transform)(
-        params.model_copy(update={"views": 6, "precision": "fp32"}), 0.5, True, *[(0.0,) * 3, (1.0,) * 3]
+def test_progress_names_epoch_loss_and_validation_and_ends_at_one(samples, transform, params, tmp_path):
+    said = []
+    run(make_fit(samples, transform, params), tmp_path, lambda line, share: said.append((line, share)))
+    lines, shares = zip(*said, strict=True)
+    assert shares == tuple(sorted(shares))
+    assert shares[-1] == pytest.approx(1)
+    assert re.fullmatch(r"epoch 1/2, batch 1/3, loss \d\.\d\d", lines[0])
+    assert re.fullmatch(r"epoch 2/2, batch 3/3, loss \d\.\d\d, validation balanced accuracy \d\.\d\d", lines[-1])
+
+
+@pytest.mark.parametrize(
+    ("balance", "expected"), [("weights", [0.5, 2.0, 2.0]), ("sampling", [1, 1, 1]), ("none", [1, 1, 1])]
+)
+def test_rare_classes_count_more_in_the_loss_only_if_asked(samples, transform, params, balance, expected):
+    targets = samples.targets()
+    rows = np.concatenate(
+        [np.flatnonzero(targets == 0)[:8], np.flatnonzero(targets == 1)[:2], np.flatnonzero(targets == 2)[:2]]
     )
-    network = fit.network.eval()
-    with torch.inference_mode():
-        expected = torch.stack([network(view) for view in fit.transform.views(samples.images[:4])]).mean(0)
-    torch.testing.assert_close(fit.predict(np.arange(4)), expected, rtol=1e-4, atol=1e-5)
+    parts = {"train": rows, "validation": rows, "test": rows}
+    fit = make_fit(samples, transform, params.model_copy(update={"class_balance": balance}), parts)
+    assert fit.loss.cross_entropy.weight.tolist() == pytest.approx(expected)
+    drawn = torch.cat([batch.targets for batch in fit._batches(0, torch.Generator().manual_seed(0))])
+    assert len(drawn) == 12
+    assert (drawn.bincount().tolist() == [8, 2, 2]) == (balance != "sampling")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torchvision.models import get_model
+from torchvision.models import WeightsEnum, get_model
 
 from helpers.study.params import TrainingParams
 from helpers.training import weights as module
@@ -110,7 +110,7 @@ def test_broken_file_is_refused_by_name(tmp_path, content, suffix):
 
 
 def test_missing_file_lists_the_choices():
-    with pytest.raises(WeightsError, match="neither ct, imagenet, phantom, none nor a file"):
+    with pytest.raises(WeightsError, match="nor a file"):
         load_initialisation("no/such/file.pth", backbone="resnet18")
 
 
@@ -135,3 +135,14 @@ def test_weights_made_for_other_input_are_refused_parameter_by_parameter():
 
 def test_weights_that_know_no_input_fit_any():
     check_input(Initialisation("ct", "", "", window=(0.0, 2000.0)), TrainingParams(window_center=40.0), spacing_mm=3.0)
+
+
+def test_every_enum_of_torchvision_can_be_named(monkeypatch):
+    stock = get_model("resnet50").state_dict()
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda enum, **_: stock)
+    first, second = (load_initialisation(f"IMAGENET1K_V{number}", backbone="resnet50") for number in (1, 2))
+    assert first.name == second.name == "imagenet"
+    assert first.sha256 != second.sha256
+    assert first.mean == (0.485, 0.456, 0.406)
+    with pytest.raises(WeightsError, match="one of torchvision's enums for resnet18"):
+        load_initialisation("IMAGENET1K_V2", backbone="resnet18")  # has only V1

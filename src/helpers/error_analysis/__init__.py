@@ -1,28 +1,75 @@
-"""Notebook 05: which predictions are wrong, what they look like, and where the network looks."""
+"""Notebook 05: which predictions are wrong, what they look like, where the network looks, and what it withstands."""
 
 from helpers.error_analysis.callipers import compare_callipers
-from helpers.error_analysis.external import describe_shown, most_disputed
+from helpers.error_analysis.causes import cause_table, find_causes, with_causes
+from helpers.error_analysis.embedding import (
+    FeatureSpace,
+    nearest_training,
+    neighbour_gallery,
+    principal_map,
+    probe_table,
+)
+from helpers.error_analysis.external import cached_cohorts, describe_shown, most_disputed
+from helpers.error_analysis.held_out import HeldOut
+from helpers.error_analysis.label_errors import doubt_table, doubtful_labels, review_list, without_formulas
 from helpers.error_analysis.localisation import localisation_table, localise, pick_typical, target_masks
 from helpers.error_analysis.pictures import reading_crops
 from helpers.error_analysis.ranking import count_kinds, pick_correct, rank_predictions, ranked_errors
+from helpers.error_analysis.robustness import (
+    NOTABLE_DROP,
+    breaking_points,
+    pick_balanced,
+    robustness_table,
+    stress,
+)
 from helpers.error_analysis.saliency import SaliencyMaps, explain, grad_cam
+from helpers.error_analysis.saliency_checks import agreement_table, cell_means, occlude, randomised_cascade
+from helpers.error_analysis.strangers import Novelty, novelty_table
 from helpers.error_analysis.strata import errors_by_truth
+from helpers.error_analysis.subgroups import describe_subgroups, errors_by_subgroup
 
 __all__ = [
+    "NOTABLE_DROP",
+    "FeatureSpace",
+    "HeldOut",
+    "Novelty",
     "SaliencyMaps",
+    "agreement_table",
+    "breaking_points",
+    "cached_cohorts",
+    "cause_table",
+    "cell_means",
     "compare_callipers",
     "count_kinds",
+    "describe_subgroups",
     "describe_shown",
+    "doubt_table",
+    "doubtful_labels",
+    "errors_by_subgroup",
     "errors_by_truth",
     "explain",
+    "find_causes",
     "grad_cam",
     "localisation_table",
     "localise",
     "most_disputed",
+    "nearest_training",
+    "neighbour_gallery",
+    "novelty_table",
+    "occlude",
+    "pick_balanced",
     "pick_correct",
     "pick_typical",
+    "principal_map",
+    "probe_table",
+    "randomised_cascade",
     "rank_predictions",
     "ranked_errors",
     "reading_crops",
+    "review_list",
+    "robustness_table",
+    "stress",
     "target_masks",
+    "with_causes",
+    "without_formulas",
 ]

@@ -15,9 +15,9 @@ from sklearn.preprocessing import StandardScaler
 
 from helpers.error_analysis.wording import with_interval
 from helpers.evaluation.bootstrap import ClusteredSample
-from helpers.evaluation.estimates import Resampling, count_metric, row_fractions
 from helpers.evaluation.metrics import COUNT_METRICS
 from helpers.evaluation.predictions import logit_column, out_of_fold
+from helpers.evaluation.resampling import Resampling, count_metric, row_fractions
 from helpers.study import EvaluationParams
 
 HEIGHTS = ("anterior", "middle", "posterior")

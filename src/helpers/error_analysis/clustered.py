@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from helpers.evaluation.bootstrap import patient_weights
-from helpers.evaluation.estimates import Metric, Support, metric_from_replicates
+from helpers.evaluation.estimates import SHARE, Bounds, Metric, Support, metric_from_replicates
 from helpers.evaluation.metrics import ratio
 from helpers.study import EvaluationParams
 
@@ -16,7 +16,12 @@ def patient_codes(patients: Iterable[str]) -> np.ndarray:
 
 
 def resampled_metric(
-    statistic: Callable[[np.ndarray], np.ndarray], *, codes: np.ndarray, params: EvaluationParams, undefined: str
+    statistic: Callable[[np.ndarray], np.ndarray],
+    *,
+    codes: np.ndarray,
+    params: EvaluationParams,
+    undefined: str,
+    bounds: Bounds | None = SHARE,
 ) -> Metric:
     """A statistic with the patient-clustered bootstrap's interval.
 
@@ -30,6 +35,8 @@ def resampled_metric(
         Section `evaluation` of the parameters: replicates, confidence and seed.
     undefined
         When the statistic is undefined, in words.
+    bounds
+        Range of the statistic; None where it has none.
     """
     n_patients = int(codes.max()) + 1
     rng = np.random.default_rng(params.seed)
@@ -39,11 +46,19 @@ def resampled_metric(
         support=Support(n_samples=len(codes), n_patients=n_patients, n_limiting=n_patients),
         confidence=params.confidence,
         undefined=undefined,
+        bounds=bounds,
     )
 
 
-def ratio_of_sums(top: np.ndarray, bottom: np.ndarray, *, patients: Iterable[str], params: EvaluationParams) -> Metric:
-    """Sum of `top` over sum of `bottom`, (N,) each."""
+def ratio_of_sums(
+    top: np.ndarray,
+    bottom: np.ndarray,
+    *,
+    patients: Iterable[str],
+    params: EvaluationParams,
+    bounds: Bounds | None = SHARE,
+) -> Metric:
+    """Sum of `top` over sum of `bottom`, (N,) each; `bounds` is the range of the ratio, None where it has none."""
     codes = patient_codes(patients)
     sums = [np.bincount(codes, weights=np.asarray(values, dtype=float)) for values in (top, bottom)]
     return resampled_metric(
@@ -51,4 +66,5 @@ def ratio_of_sums(top: np.ndarray, bottom: np.ndarray, *, patients: Iterable[str
         codes=codes,
         params=params,
         undefined="the sum below is zero",
+        bounds=bounds,
     )

@@ -1,10 +1,27 @@
 """Which samples of an external cohort a figure has room for, and what it shows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 
+from helpers.study import Run
+
 MAX_SHOWN = 100
+
+
+def cached_cohorts(names: Iterable[str], *, run: Run) -> dict[str, tuple[np.ndarray, pd.Series]]:
+    """Cached images of external cohorts and the PatientID of each, by name of the cohort."""
+    names = list(names)
+    if not names:
+        return {}
+    rows = run.read_table("external_index")[["cohort", "sample_id", "row"]]
+    patients = run.read_table("external")[["cohort", "sample_id", "PatientID"]]
+    placed = rows.merge(patients, on=["cohort", "sample_id"], validate="one_to_one").sort_values("row")
+    return {
+        name: (run.read_array(f"external_images/{name}.npy"), placed.loc[placed["cohort"] == name, "PatientID"])
+        for name in names
+    }
 
 
 def most_disputed(scores: pd.DataFrame, *, n: int = MAX_SHOWN) -> pd.DataFrame:

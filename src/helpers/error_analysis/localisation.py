@@ -16,7 +16,7 @@ from helpers.error_analysis.clustered import patient_codes, ratio_of_sums, resam
 from helpers.error_analysis.pictures import cut_centre
 from helpers.error_analysis.saliency import SaliencyMaps, cell_centres
 from helpers.error_analysis.wording import with_interval
-from helpers.evaluation.estimates import Metric
+from helpers.evaluation.estimates import Bounds, Metric
 from helpers.evaluation.metrics import ratio
 from helpers.preprocessing.masks import cut_mask
 from helpers.study import EvaluationParams, PreprocessingParams
@@ -176,8 +176,12 @@ def localisation_table(
 
 def _summary(part: pd.DataFrame, *, over_average: Metric, params: EvaluationParams) -> dict[str, str | int]:
     ones = np.ones(len(part))
-    percent = ratio_of_sums(100 * part["map_share"], ones, patients=part["PatientID"], params=params)
-    over_area = ratio_of_sums(part["map_share"], part["area_share"], patients=part["PatientID"], params=params)
+    percent = ratio_of_sums(
+        100 * part["map_share"], ones, patients=part["PatientID"], params=params, bounds=Bounds(upper=100)
+    )
+    over_area = ratio_of_sums(
+        part["map_share"], part["area_share"], patients=part["PatientID"], params=params, bounds=None
+    )
     hits = ratio_of_sums(part["hit"], ones, patients=part["PatientID"], params=params)
     return {
         "images": percent.n_samples,
@@ -222,7 +226,7 @@ def over_others(shares: np.ndarray, *, inside: np.ndarray, patients: Iterable[st
         expected = ratio(weights @ between.T, n_others)
         return ratio(weights @ own, (weights * expected).sum(1))
 
-    return resampled_metric(share_ratio, codes=codes, params=params, undefined="there is no other patient")
+    return resampled_metric(share_ratio, codes=codes, params=params, undefined="there is no other patient", bounds=None)
 
 
 def pick_typical(found: pd.DataFrame, *, n: int) -> list[str]:

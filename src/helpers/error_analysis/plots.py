@@ -17,6 +17,11 @@ INK = "#222222"
 OUTLINES = (("#56B4E9", "-"), ("#009E73", "--"), ("#CC79A7", ":"))
 # Colour and width in points of the frames, apart by their width where colours are not.
 RIGHT, WRONG = ("#56B4E9", 1.5), ("#D55E00", 3.5)
+# Colour (Okabe & Ito) and marker of each group.
+GROUP_STYLES = (
+    ("#0072B2", "o"), ("#D55E00", "^"), ("#009E73", "s"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"),
+)  # fmt: skip
+ROBUSTNESS_COLUMNS = 3
 NO_OUTLINES: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
@@ -39,20 +44,27 @@ def plot_gallery(images: np.ndarray, *, titles: list[str]) -> Figure:
 
 
 def plot_saliency(
-    images: np.ndarray, maps: np.ndarray, *, titles: list[str], outlines: Mapping[str, np.ndarray] = NO_OUTLINES
+    images: np.ndarray,
+    maps: np.ndarray,
+    *,
+    titles: list[str],
+    outlines: Mapping[str, np.ndarray] = NO_OUTLINES,
+    measure: str = "Grad-CAM",
 ) -> Figure:
-    """Images with their Grad-CAM laid over, all on one scale, with a colour bar.
+    """Images with their saliency laid over, all on one scale, with a colour bar.
 
     Parameters
     ----------
     images
         (N, H, W) windowed images in [0, 1].
     maps
-        (N, H, W) Grad-CAM in [0, 1].
+        (N, H, W) maps in [0, 1].
     titles
         N titles.
     outlines
         (N, H, W) bool masks by name whose edges are drawn, at most three names.
+    measure
+        What the maps show.
     """
     if len(images) == 0:
         return plot_gallery(images, titles=titles)
@@ -65,7 +77,7 @@ def plot_saliency(
             if masks[index].any():
                 axis.contour(masks[index], [0.5], colors=[colour], linestyles=[style], linewidths=1)
     bar = figure.colorbar(shown, ax=list(axes), shrink=0.6, location="right")
-    bar.set_label("Grad-CAM, share of each map's maximum")
+    bar.set_label(f"{measure}, share of each map's maximum")
     if outlines:
         lines = [
             Line2D([], [], color=colour, linestyle=style, label=name)
@@ -74,6 +86,24 @@ def plot_saliency(
         figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize=9, frameon=False)
     plt.close(figure)
     return figure
+
+
+def plot_saliency_pairs(images: np.ndarray, maps: Mapping[str, np.ndarray], *, titles: list[str]) -> Figure:
+    """Each image once for every method, side by side, on one scale.
+
+    Parameters
+    ----------
+    images
+        (N, H, W) windowed images in [0, 1].
+    maps
+        Method → (N, H, W) maps in [0, 1].
+    titles
+        N titles, of which the first line is shown.
+    """
+    repeated = np.repeat(images, len(maps), axis=0)
+    together = np.stack(list(maps.values()), axis=1).reshape(repeated.shape)
+    names = [f"{name}\n{title.splitlines()[0]}" for title in titles for name in maps]
+    return plot_saliency(repeated, together, titles=names, measure="Evidence")
 
 
 def plot_thumbnails(images: np.ndarray, *, titles: list[str], is_right: Sequence[bool]) -> Figure:
@@ -133,6 +163,66 @@ def plot_error_rates(rates: pd.DataFrame, *, overall: float) -> Figure:
     axis.tick_params(axis="y", length=0)
     axis.set(xlim=(0, 1), ylim=(position - 0.5, -0.5), xlabel="Error rate with interval by patients resampled")
     axis.xaxis.set_major_formatter(PercentFormatter(1))
+    plt.close(figure)
+    return figure
+
+
+def plot_robustness(table: pd.DataFrame, *, notable_drop: float) -> Figure:
+    """Balanced accuracy against the severity of each change, with intervals.
+
+    Parameters
+    ----------
+    table
+        Result of `robustness_table`.
+    notable_drop
+        A loss that is marked by a dotted line.
+    """
+    groups = list(table.groupby(["change", "unit"], sort=False))
+    n_rows = -(-len(groups) // ROBUSTNESS_COLUMNS)
+    figure, axes = plt.subplots(
+        n_rows, ROBUSTNESS_COLUMNS, figsize=(9, 2.5 * n_rows), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, ((name, unit), part) in zip(axes.flat, groups, strict=False):
+        steps = np.arange(len(part))
+        axis.fill_between(steps, part["ci_low"], part["ci_high"], color="#56B4E9", alpha=0.35, linewidth=0)
+        axis.plot(steps, part["estimate"], color=INK, marker="o", markersize=4)
+        axis.axhline(part["estimate"].iloc[0] - notable_drop, color=INK, linewidth=0.8, linestyle=":")
+        axis.set_xticks(steps, ["none", *(f"{severity:g}" for severity in part["severity"].iloc[1:])])
+        axis.set(title=name, xlabel=unit, ylim=(0, 1))
+    for axis in axes[:, 0]:
+        axis.set_ylabel("Balanced accuracy")
+    for axis in axes.flat[len(groups) :]:
+        axis.axis("off")
+    plt.close(figure)
+    return figure
+
+
+def plot_feature_map(coordinates: np.ndarray, *, colourings: Mapping[str, pd.Series], shares: np.ndarray) -> Figure:
+    """The same map of all images once for each colouring; groups differ in colour and in marker.
+
+    Parameters
+    ----------
+    coordinates
+        (N, 2) places.
+    colourings
+        Title → N values. Missing ones and those beyond the `len(GROUP_STYLES)` most frequent are grey dots; where all
+        are missing there is no map.
+    shares
+        (2,) shares of the variance that the axes hold.
+    """
+    colourings = {title: values for title, values in colourings.items() if values.notna().any()}
+    figure, axes = plt.subplots(
+        1, len(colourings), figsize=(4 * len(colourings), 4.6), squeeze=False, layout="constrained"
+    )
+    for axis, (title, values) in zip(axes[0], colourings.items(), strict=True):
+        shown = sorted(values.value_counts().index[: len(GROUP_STYLES)])
+        rest = ~values.isin(shown).to_numpy()
+        axis.scatter(*coordinates[rest].T, s=8, color="#BBBBBB", marker=".")
+        for group, (colour, marker) in zip(shown, GROUP_STYLES, strict=False):
+            inside = (values == group).to_numpy()
+            axis.scatter(*coordinates[inside].T, s=12, color=colour, marker=marker, alpha=0.7, linewidth=0, label=group)
+        axis.legend(title=title, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
+        axis.set(xlabel=f"1st component ({shares[0]:.0%} of variance)", ylabel=f"2nd component ({shares[1]:.0%})")
     plt.close(figure)
     return figure
 

@@ -1,20 +1,17 @@
 """Grad-CAM of the network that tested a sample: where the last convolutions speak for the predicted class."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pandas as pd
 import torch
 from captum.attr import LayerAttribution, LayerGradCam
-from torch import Tensor
-from torchvision.models import ResNet
+from torch import Tensor, nn
 
+from helpers.error_analysis.held_out import HeldOut
 from helpers.error_analysis.pictures import reading_crops
-from helpers.study.params import TrainingParams
-from helpers.training import InputTransform, Samples, load_network
 
 BATCH_SIZE = 32
 Report = Callable[[int, int], None]
@@ -49,8 +46,8 @@ class SaliencyMaps:
         return type(self)(self.table.iloc[kept], self.images[kept], self.cells[kept], self.maps[kept])
 
 
-def grad_cam(network: ResNet, images: Tensor, *, targets: Tensor) -> np.ndarray:
-    """Grad-CAM on layer4 by captum (Selvaraju 2017): positive evidence only, in the cells of the feature map.
+def grad_cam(network: nn.Module, images: Tensor, *, targets: Tensor) -> np.ndarray:
+    """Grad-CAM on the last feature map by captum (Selvaraju 2017): positive evidence only, in the map's own cells.
 
     Parameters
     ----------
@@ -65,11 +62,18 @@ def grad_cam(network: ResNet, images: Tensor, *, targets: Tensor) -> np.ndarray:
     -------
     (N, G, G) float32, at least 0; all zero if no evidence is positive.
     """
-    # a frozen layer4 would give no gradient; below it none is wanted, and nothing needs to be kept for one
+    layer = last_convolutions(network)
+    # a frozen layer would give no gradient; below it none is wanted, and nothing needs to be kept for one
     network.requires_grad_(False)
-    network.layer4.requires_grad_(True)
-    cells = LayerGradCam(network, network.layer4).attribute(images, target=targets, relu_attributions=True)
+    (layer if any(True for _ in layer.parameters()) else network).requires_grad_(True)
+    cells = LayerGradCam(network, layer).attribute(images, target=targets, relu_attributions=True)
     return cells[:, 0].detach().numpy()
+
+
+def last_convolutions(network: nn.Module) -> nn.Module:
+    """What gives the last feature map: the part before the pooling, `layer4` of a ResNet."""
+    names = [name for name, _ in network.named_children()]
+    return network.get_submodule(names[names.index("avgpool") - 1])
 
 
 def enlarge(cells: np.ndarray, *, size: int) -> np.ndarray:
@@ -88,48 +92,40 @@ def cell_centres(n_cells: int, *, size: int) -> np.ndarray:
     return (np.arange(n_cells) + 0.5) * size / n_cells - 0.5
 
 
-def explain(
-    chosen: pd.DataFrame, *, samples: Samples, predictions: pd.DataFrame, params: TrainingParams,
-    transform: InputTransform, checkpoints: Path, report: Report | None = None,
-) -> SaliencyMaps:  # fmt: skip
+def explain(chosen: pd.DataFrame, *, held_out: HeldOut, report: Report | None = None) -> SaliencyMaps:
     """Explain the predicted class of each chosen sample with a network that had it in its test fold.
 
     Parameters
     ----------
     chosen
         Rows with sample_id and y_pred.
-    samples
-        Cached images with labels.
-    predictions
-        All predictions; they tell which fold and seed tested a sample (the first seed is used).
-    params, transform
-        Training section and input transform of the run.
-    checkpoints
-        Folder of the trained networks.
+    held_out
+        The networks and what they read.
     report
         Called as ``report(done, total)`` with numbers of samples.
     """
-    torch.set_num_threads(params.threads)
-    tested = predictions[predictions["split"] == "test"].sort_values(["seed", "fold"]).drop_duplicates("sample_id")
-    chosen = chosen[["sample_id", "y_pred"]].merge(tested[["sample_id", "fold", "seed"]], on="sample_id")
-    size = params.input_size
-    images = np.zeros((len(chosen), size, size), dtype=np.float32)
+    samples, transform = held_out.samples, held_out.transform
+    chosen = chosen[["sample_id", "y_pred"]].merge(held_out.tested, on="sample_id")
+    images = np.zeros((len(chosen), transform.params.input_size, transform.params.input_size), dtype=np.float32)
     cells: dict[int, np.ndarray] = {}
-    for (fold, seed), group in chosen.groupby(["fold", "seed"]):
-        file = checkpoints / f"fold{fold}_seed{seed}.safetensors"
-        network = load_network(file, params=params, n_classes=len(samples.classes))
-        for start in range(0, len(group), BATCH_SIZE):
-            batch = group.iloc[start : start + BATCH_SIZE]
+    for network, places in held_out.groups(chosen["sample_id"]):
+        for start in range(0, len(places), BATCH_SIZE):
+            batch = chosen.iloc[places[start : start + BATCH_SIZE]]
             pixels = samples.images[samples.rows(batch["sample_id"])]
-            targets = torch.tensor([samples.classes.index(key) for key in batch["y_pred"]])
+            targets = class_targets(batch["y_pred"], classes=samples.classes)
             found = grad_cam(network, transform.plain(pixels), targets=targets)
             cells |= dict(zip(batch.index, found, strict=True))
-            images[batch.index] = reading_crops(pixels, size=size)
+            images[batch.index] = reading_crops(pixels, size=transform.params.input_size)
             if report is not None:
                 report(len(cells), len(chosen))
     ordered = np.stack([cells[row] for row in chosen.index]) if cells else np.zeros((0, 1, 1), dtype=np.float32)
-    table = _peaks(chosen, ordered, size=size, spacing_mm=transform.spacing_mm)
-    return SaliencyMaps(table, images, ordered, enlarge(ordered, size=size))
+    table = _peaks(chosen, ordered, size=transform.params.input_size, spacing_mm=transform.spacing_mm)
+    return SaliencyMaps(table, images, ordered, enlarge(ordered, size=transform.params.input_size))
+
+
+def class_targets(keys: Iterable[str], *, classes: Sequence[str]) -> Tensor:
+    """Class indices of some class keys, (N,) int64."""
+    return torch.tensor([classes.index(key) for key in keys])
 
 
 def _peaks(chosen: pd.DataFrame, cells: np.ndarray, *, size: int, spacing_mm: float) -> pd.DataFrame:

@@ -4,11 +4,11 @@
 """
 
 from helpers.evaluation.checks import all_metrics, consistency_checks, require_passed
-from helpers.evaluation.curves import reliability_bins, roc_points
+from helpers.evaluation.curves import roc_points
 from helpers.evaluation.estimates import Metric
 from helpers.evaluation.predictions import PredictionsError, fold_predictions, out_of_fold, training_predictions
 from helpers.evaluation.summary import Evaluation, EvaluationError, evaluate, headline
-from helpers.evaluation.tables import external_table, readable
+from helpers.evaluation.tables import answers_side_by_side, external_table, readable, worth_by_prevalence
 
 __all__ = [
     "Evaluation",
@@ -16,6 +16,7 @@ __all__ = [
     "Metric",
     "PredictionsError",
     "all_metrics",
+    "answers_side_by_side",
     "consistency_checks",
     "evaluate",
     "external_table",
@@ -23,8 +24,8 @@ __all__ = [
     "headline",
     "out_of_fold",
     "readable",
-    "reliability_bins",
     "require_passed",
     "roc_points",
     "training_predictions",
+    "worth_by_prevalence",
 ]

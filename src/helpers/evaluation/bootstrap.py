@@ -1,12 +1,12 @@
 """Patient-clustered bootstrap: patients are drawn with replacement, and bring all their images along.
 
 Images of one patient resemble each other, so an interval that resamples images is too narrow. A replicate is a vector
-of multinomial counts over patients; every metric of all replicates then follows from matrix products, without a loop
+of counts over patients; every metric of all replicates then follows from matrix products, without a loop
 over replicates. Percentile intervals: Efron & Tibshirani 1993, chapter 13; clusters: Field & Welsh 2007,
 10.1111/j.1467-9868.2007.00593.x.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 
 from helpers.evaluation.intervals import Interval
-from helpers.evaluation.metrics import weighted_auroc
 from helpers.evaluation.predictions import probability_column
 
 PERCENTILE = "patient-clustered bootstrap, percentile"
-# Replicates are processed in blocks of about this many (replicate, sample) weights: 32 MB of float64.
-BLOCK_WEIGHTS = 4_000_000
+# Replicates are ranked in blocks of about this many (replicate, sample) weights, which a processor's cache can hold.
+BLOCK_WEIGHTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,11 @@ def patient_weights(n_patients: int, *, n_replicates: int, rng: np.random.Genera
             f"a bootstrap needs at least one patient and one replicate, not {n_patients} and {n_replicates}; "
             "raise evaluation.n_bootstrap or check the cohort"
         )
-    shares = np.full(n_patients, 1 / n_patients)
-    return rng.multinomial(n_patients, shares, size=n_replicates).astype(np.float64)
+    # Drawn patients are counted for all replicates at once: ten times faster than as many multinomial draws.
+    drawn = rng.integers(n_patients, size=(n_replicates, n_patients))
+    places = drawn + n_patients * np.arange(n_replicates)[:, None]
+    counts = np.bincount(places.ravel(), minlength=n_replicates * n_patients)
+    return counts.reshape(n_replicates, n_patients).astype(np.float64)
 
 
 def replicate_confusion(sample: ClusteredSample, *, weights: np.ndarray) -> np.ndarray:
@@ -115,17 +117,27 @@ def replicate_confusion(sample: ClusteredSample, *, weights: np.ndarray) -> np.n
     return (weights @ per_patient).reshape(-1, sample.n_classes, sample.n_classes)
 
 
-def replicate_auroc(sample: ClusteredSample, *, weights: np.ndarray) -> np.ndarray:
-    """One-vs-rest AUROC of every class, (R, K), under the patient weights (R, P)."""
+def replicate_ranking(
+    sample: ClusteredSample, *, code: int, weights: np.ndarray, measure: Callable[..., np.ndarray]
+) -> np.ndarray:
+    """How well the scores of one class rank it above the others, (R,), under the patient weights (R, P).
+
+    Parameters
+    ----------
+    sample, weights
+        Rows with their patients, and how often each patient is drawn.
+    code
+        The class.
+    measure
+        `weighted_auroc` or `weighted_average_precision`.
+    """
     rows = max(1, BLOCK_WEIGHTS // max(1, len(sample.patient)))
-    blocks = [weights[start : start + rows] for start in range(0, len(weights), rows)]
-    return np.concatenate([_block_auroc(sample, block[:, sample.patient]) for block in blocks])
-
-
-def _block_auroc(sample: ClusteredSample, weights: np.ndarray) -> np.ndarray:
-    codes = range(sample.n_classes)
-    columns = [weighted_auroc(sample.scores[:, k], sample.reference == k, weights=weights) for k in codes]
-    return np.stack(columns, axis=1)
+    scores, positive = sample.scores[:, code], sample.reference == code
+    blocks = [
+        measure(scores, positive, weights=weights[start : start + rows, sample.patient])
+        for start in range(0, len(weights), rows)
+    ]
+    return np.concatenate(blocks)
 
 
 def percentile_interval(replicates: np.ndarray, *, confidence: float) -> Interval:

@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.metrics import accuracy_score
 
 from helpers.evaluation.estimates import Metric
+from helpers.evaluation.metrics import PROBABILITY_METRICS
 from helpers.evaluation.summary import Evaluation, EvaluationError
 
 
@@ -58,8 +59,15 @@ def all_metrics(evaluation: Evaluation) -> Iterator[tuple[str, Metric]]:
     for group, members in nested.items():
         for key, metrics in members.items():
             yield from ((f"{group}.{key}.{name}", metric) for name, metric in metrics.items())
-    for row, cells in enumerate(evaluation.row_fractions):
-        yield from ((f"confusion.row_fractions.{row}.{column}", cell) for column, cell in enumerate(cells))
+    matrices = {"confusion": evaluation.row_fractions}
+    matrices |= {f"per_fold_confusion.{fold}": found.row_fractions for fold, found in evaluation.fold_confusion.items()}
+    for name, rows in matrices.items():
+        for row, cells in enumerate(rows):
+            yield from ((f"{name}.row_fractions.{row}.{column}", cell) for column, cell in enumerate(cells))
+    for question, answered in evaluation.questions.items():
+        for point, found in answered.points.items():
+            path = f"clinical_questions.{question}.points.{point}.metrics"
+            yield from ((f"{path}.{name}", metric) for name, metric in found.metrics.items())
 
 
 def _every_sample_known(evaluation: Evaluation, cohort: pd.DataFrame) -> tuple[str, bool, str]:
@@ -94,9 +102,14 @@ def _values_in_range(evaluation: Evaluation) -> tuple[str, bool, str]:
         path
         for path, metric in all_metrics(evaluation)
         for value in (metric.estimate, metric.ci_low, metric.ci_high)
-        if value is not None and not math.isnan(value) and not -1 <= value <= 1
+        if value is not None and not math.isnan(value) and not _in_range(path, value)
     ]
-    return "estimates and limits lie within -1 and 1", not outside, f"outside: {outside[:3] or 'none'}"
+    return "estimates and limits lie within their range", not outside, f"outside: {outside[:3] or 'none'}"
+
+
+def _in_range(path: str, value: float) -> bool:
+    cost = PROBABILITY_METRICS.get(path.rpartition(".")[2])
+    return -1 <= value <= 1 if cost is None else 0 <= value <= cost.upper
 
 
 def _widths_positive(evaluation: Evaluation) -> tuple[str, bool, str]:

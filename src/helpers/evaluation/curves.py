@@ -1,12 +1,10 @@
-"""Points for the ROC and reliability figures, as tables, so that every figure has its numbers beside it."""
+"""Points of the ROC figure as a table, so that the figure has its numbers beside it."""
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
-from helpers.evaluation.intervals import wilson_interval
 from helpers.evaluation.predictions import probability_column
 
 
@@ -34,43 +32,3 @@ def roc_points(samples: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFrame
         curves.append(pd.DataFrame(points))
     columns = ["class", "false_positive_rate", "true_positive_rate", "threshold"]
     return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=columns)
-
-
-def reliability_bins(
-    samples: pd.DataFrame, *, classes: Sequence[str], n_bins: int = 10, confidence: float = 0.95
-) -> pd.DataFrame:
-    """Compare how sure the model is of its answer with how often it is right, in bins of equal width.
-
-    Parameters
-    ----------
-    samples, classes
-        As in `roc_points`.
-    n_bins
-        Bins of the probability of the predicted class over [0, 1]; the last one includes 1.
-    confidence
-        Nominal coverage of the Wilson intervals, which treat the images as independent.
-
-    Returns
-    -------
-    One row per bin that holds a sample: `bin_low`, `bin_high`, `n_samples`, `mean_confidence`, `accuracy`, `ci_low`,
-    `ci_high`.
-    """
-    top = samples[[probability_column(key) for key in classes]].to_numpy().max(axis=1)
-    right = (samples["y_true"] == samples["y_pred"]).to_numpy()
-    bins = np.minimum((top * n_bins).astype(int), n_bins - 1)
-    rows = []
-    for position in np.unique(bins):
-        inside = bins == position
-        interval = wilson_interval(int(right[inside].sum()), int(inside.sum()), confidence=confidence)
-        rows.append(
-            {
-                "bin_low": position / n_bins,
-                "bin_high": (position + 1) / n_bins,
-                "n_samples": int(inside.sum()),
-                "mean_confidence": float(top[inside].mean()),
-                "accuracy": float(right[inside].mean()),
-                "ci_low": interval.low,
-                "ci_high": interval.high,
-            }
-        )
-    return pd.DataFrame(rows)

@@ -121,9 +121,7 @@ def _evaluate_classes(
         rows.assign(split="test", y_true=rows["y_true"].where(rows["y_true"].isin(list(class_names)), fracture)),
         class_names=class_names,
         normal_class=normal_class,
-        n_bootstrap=params.n_bootstrap,
-        confidence=params.confidence,
-        seed=params.seed,
+        **params.model_dump(),
     )
     by_class = evaluation if labels <= set(class_names) else None
     return by_class, evaluation.fracture_vs_normal if normal_class in labels else {}
@@ -178,4 +176,4 @@ def count_by_grade(samples: pd.DataFrame) -> pd.DataFrame:
 def _chosen(evaluation: Evaluation) -> dict[str, Any]:
     """The parts of metrics.json that hold for a cohort without folds of its own."""
     document = evaluation.to_json_dict()
-    return {key: document[key] for key in ("confusion", "overall", "per_class", "baseline")}
+    return {key: document[key] for key in ("confusion", "overall", "per_class", "clinical_questions", "baseline")}

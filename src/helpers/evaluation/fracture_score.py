@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from helpers.evaluation.estimates import Metric
+from helpers.evaluation.estimates import Bounds, Metric
+from helpers.evaluation.intervals import clustered_logit_interval
 from helpers.evaluation.metrics import AUROC_UNDEFINED, weighted_auroc
 from helpers.evaluation.scores import ScoredCohort
 from helpers.evaluation.threshold import Threshold, at_threshold
@@ -30,7 +31,9 @@ def auroc_by_seed(cohort: ScoredCohort) -> dict[str, Metric]:
     of_seeds = [found[0] for found in values.values()]
     values["mean_of_seeds"] = np.mean(list(values.values()), axis=0)
     metrics = {
-        name: cohort.metric(found, rows=rows, undefined=AUROC_UNDEFINED, both_groups=True)
+        name: cohort.metric(
+            found, rows=rows, undefined=AUROC_UNDEFINED, both_groups=True, interval_of=clustered_logit_interval
+        )
         for name, found in values.items()
     }
     spread = f"seeds from {min(of_seeds):.3f} to {max(of_seeds):.3f}" if len(of_seeds) > 1 else "one seed"
@@ -69,7 +72,9 @@ def calibration(cohort: ScoredCohort) -> dict[str, Metric]:
         "expected_calibration_error": cohort.without_interval(
             error, note="no interval: on few samples too high, and higher still in replicates"
         ),
-        "mean_score_minus_share": cohort.mean(score - fracture, rows=rows, undefined=undefined),
+        "mean_score_minus_share": cohort.mean(
+            score - fracture, rows=rows, undefined=undefined, bounds=Bounds(lower=-1)
+        ),
     }
 
 

@@ -5,13 +5,16 @@ formulas accept leading axes, so that the bootstrap computes a metric of R repli
 A ratio 0/0 is NaN: a metric that cannot be known is not reported as 0 or 1, nor averaged away.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
 Array = np.ndarray
+Definition = TypeVar("Definition", "CountMetric", "ClassMetric", "ProbabilityMetric")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,26 @@ class ClassMetric:
     formula: Callable[[Array], Array]
     support: Callable[[Array, Array], Array]
     undefined: str
+
+
+@dataclass(frozen=True)
+class ProbabilityMetric:
+    """A mean over samples of what their probabilities cost; lower is better.
+
+    Attributes
+    ----------
+    name, title
+        As in `CountMetric`.
+    per_sample
+        (N, K) probabilities and (N,) reference codes → (N,) costs, at least 0.
+    upper
+        Largest possible cost, which may be infinite.
+    """
+
+    name: str
+    title: str
+    per_sample: Callable[[Array, Array], Array]
+    upper: float
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
@@ -144,6 +167,36 @@ def mcc(counts: Array) -> Array:
     return ratio(covariance, np.sqrt(spread))
 
 
+def weighted_kappa(counts: Array, *, ranks: Array) -> Array:
+    """Cohen's kappa with quadratic weights, for classes with an order (Cohen 1968, 10.1037/h0026256), (...).
+
+    Parameters
+    ----------
+    counts
+        (..., K, K) counts.
+    ranks
+        (K,) place of each class in the order: an error costs the square of the distance between two places.
+    """
+    cost = (np.asarray(ranks, dtype=float)[:, None] - np.asarray(ranks, dtype=float)) ** 2
+    by_chance = _reference_totals(counts)[..., :, None] * _predicted_totals(counts)[..., None, :]
+    observed = (counts * cost).sum(axis=(-2, -1)) * _total(counts)
+    return 1 - ratio(observed, (by_chance * cost).sum(axis=(-2, -1)))
+
+
+def brier(probabilities: Array, reference: Array) -> Array:
+    """Squared distance of each sample's probabilities from its class, summed over classes, in [0, 2], (N,).
+
+    Brier 1950, 10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
+    """
+    return ((probabilities - np.eye(probabilities.shape[1])[reference]) ** 2).sum(axis=1)
+
+
+def log_loss(probabilities: Array, reference: Array) -> Array:
+    """Minus the natural logarithm of the probability of each sample's own class, (N,)."""
+    own = probabilities[np.arange(len(reference)), reference]
+    return -np.log(np.maximum(own, np.finfo(np.float64).eps))
+
+
 def weighted_auroc(scores: Array, positive: Array, *, weights: Array) -> Array:
     """Area under the ROC curve for many weightings of the same samples at once.
 
@@ -163,23 +216,52 @@ def weighted_auroc(scores: Array, positive: Array, *, weights: Array) -> Array:
     -------
     (R,) values in [0, 1]; NaN where positives or negatives have no weight.
     """
+    above, below = _by_score(scores, positive, weights=weights)
+    wins = above * (np.cumsum(below, axis=0) - below / 2)
+    return ratio(wins.sum(axis=0), above.sum(axis=0) * below.sum(axis=0))
+
+
+def weighted_average_precision(scores: Array, positive: Array, *, weights: Array) -> Array:
+    """Average precision for many weightings of the same samples at once.
+
+    The mean over positives of the precision at their score, without interpolation; samples of equal score count
+    together. What a score without information would reach is the share of positives.
+
+    Parameters
+    ----------
+    scores, positive, weights
+        As in `weighted_auroc`.
+
+    Returns
+    -------
+    (R,) values in (0, 1]; NaN where positives or negatives have no weight.
+    """
+    hits, misses = _by_score(-scores, positive, weights=weights)
+    n_positive, n_negative = hits.sum(axis=0), misses.sum(axis=0)
+    called_right = np.cumsum(hits, axis=0)
+    called = called_right + np.cumsum(misses, axis=0)
+    precision = np.divide(called_right, called, out=np.zeros_like(called), where=called > 0)
+    return ratio(np.where(n_negative > 0, (hits * precision).sum(axis=0), np.nan), n_positive)
+
+
+def _by_score(scores: Array, positive: Array, *, weights: Array) -> tuple[Array, Array]:
+    """Weights of positives and of negatives at every distinct score in rising order, (distinct scores, R) each."""
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     # Samples run along the first axis from here on: sums over tied samples then add contiguous rows.
     weights = weights.T[order]
     is_positive = positive[order][:, None]
-    above = _sum_ties(np.where(is_positive, weights, 0.0), starts)
-    below = _sum_ties(np.where(is_positive, 0.0, weights), starts)
-    wins = above * (np.cumsum(below, axis=0) - below / 2)
-    return ratio(wins.sum(axis=0), above.sum(axis=0) * below.sum(axis=0))
+    return _sum_ties(np.where(is_positive, weights, 0.0), starts), _sum_ties(
+        np.where(is_positive, 0.0, weights), starts
+    )
 
 
 def _sum_ties(values: Array, starts: Array) -> Array:
     return values if len(starts) == len(values) else np.add.reduceat(values, starts, axis=0)
 
 
-def _registry(*definitions: CountMetric | ClassMetric) -> Mapping[str, CountMetric | ClassMetric]:
+def _registry(*definitions: Definition) -> Mapping[str, Definition]:
     return MappingProxyType({definition.name: definition for definition in definitions})
 
 
@@ -199,17 +281,27 @@ CLASS_METRICS: Mapping[str, ClassMetric] = _registry(
     ClassMetric("f1", "F1", f1, lambda ref, pred: ref | pred, "the class is in neither reference nor predictions"),
 )
 
+PROBABILITY_METRICS: Mapping[str, ProbabilityMetric] = _registry(
+    ProbabilityMetric("brier", "Brier score", brier, 2.0),
+    ProbabilityMetric("log_loss", "Log loss", log_loss, math.inf),
+)
+
 AUROC_UNDEFINED = "a class is absent from the reference, or the only one in it"
 
+REGISTRIES = (COUNT_METRICS, CLASS_METRICS, PROBABILITY_METRICS)
 METRIC_TITLES: Mapping[str, str] = MappingProxyType(
-    {definition.name: definition.title for definition in (*COUNT_METRICS.values(), *CLASS_METRICS.values())}
-    | {"auroc": "AUROC", "macro_auroc": "Macro AUROC", "mean_of_seeds": "AUROC, mean of seeds"}
-    | {"brier": "Brier score", "brier_of_share": "Brier score of the share of fractures, p (1 − p)"}
+    {definition.name: definition.title for registry in REGISTRIES for definition in registry.values()}
+    | {"auroc": "AUROC", "auprc": "Average precision", "macro_auroc": "Macro AUROC"}
+    | {"weighted_kappa": "Cohen's κ, quadratic weights", "mean_of_seeds": "AUROC, mean of seeds"}
+    | {"brier_of_share": "Brier score of the share of fractures, p (1 − p)"}
     | {"expected_calibration_error": "Expected calibration error"}
     | {"mean_score_minus_share": "Mean score minus share of fractures", "threshold": "Threshold of the score"}
 )
 
 
 def metric_title(name: str) -> str:
-    """Words for a metric's name; ``seed_3`` is the AUROC of the networks of seed 3."""
+    """Words for a metric's name; ``seed_3`` is the AUROC of the networks of seed 3, ``ppv_at_0.02`` a PPV at 2 %."""
+    if "_at_" in name:
+        of, _, prevalence = name.partition("_at_")
+        return f"{METRIC_TITLES[of]} where {100 * float(prevalence):g} % are positive"
     return METRIC_TITLES.get(name) or f"AUROC, {name.replace('_', ' ')}"

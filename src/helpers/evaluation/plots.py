@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from helpers.evaluation.curves import reliability_bins, roc_points
+from helpers.evaluation.curves import roc_points
 from helpers.evaluation.estimates import Metric
-from helpers.evaluation.metrics import METRIC_TITLES
+from helpers.evaluation.metrics import METRIC_TITLES, PROBABILITY_METRICS
 from helpers.evaluation.paper import PAPER_N_IMAGES
 from helpers.evaluation.summary import Evaluation
 from helpers.evaluation.tables import PAPER, paper_comparison
@@ -84,6 +84,11 @@ def plot_forest(evaluation: Evaluation) -> Figure:
     # With two classes the fracture class against the rest is already this question.
     if evaluation.fracture_vs_normal and len(evaluation.labels) > 2:
         groups["Fracture against normal"] = evaluation.fracture_vs_normal
+    # Costs of probabilities share neither the range nor the direction of the other metrics.
+    groups = {
+        title: {name: metric for name, metric in metrics.items() if name not in PROBABILITY_METRICS}
+        for title, metrics in groups.items()
+    }
     n_rows = sum(len(metrics) + 1 for metrics in groups.values())
     figure, axes = _new_figure(width=8, height=1.2 + 0.27 * n_rows)
     position, ticks, names = 0, [], []
@@ -149,37 +154,6 @@ def _metric_text(metric: Metric) -> str:
     return f"{metric.estimate:.3f} ({metric.ci_low:.3f}–{metric.ci_high:.3f})"
 
 
-def plot_reliability(evaluation: Evaluation, *, n_bins: int = 10) -> Figure:
-    """Draw accuracy against the probability of the predicted class, with the number of images below."""
-    bins = reliability_bins(
-        evaluation.samples,
-        classes=list(evaluation.class_names),
-        n_bins=n_bins,
-        confidence=evaluation.bootstrap.confidence,
-    )
-    figure = Figure(figsize=(6.4, 6.2), layout="constrained")
-    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    _style(axes)
-    _style(below)
-    errors = np.abs(bins[["ci_low", "ci_high"]].to_numpy().T - bins["accuracy"].to_numpy())
-    axes.plot([0, 1], [0, 1], color="#767676", linewidth=1, label="as sure as it is right")
-    axes.errorbar(
-        bins["mean_confidence"],
-        bins["accuracy"],
-        yerr=errors,
-        fmt="o",
-        color=COLOURS[0],
-        capsize=3,
-        label=f"bin, {100 * evaluation.bootstrap.confidence:g} % Wilson interval",
-    )
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="Share predicted right")
-    axes.legend(loc="upper left", frameon=True, fontsize=FONT_SIZE - 1)
-    axes.set_title("Is the model as often right as it is sure?", loc="left", fontsize=FONT_SIZE + 1)
-    below.bar(bins["bin_low"], bins["n_samples"], width=1 / n_bins, align="edge", color=COLOURS[4], edgecolor="white")
-    below.set(xlabel="Probability of the predicted class", ylabel="Images")
-    return figure
-
-
 def plot_paper_comparison(evaluation: Evaluation) -> Figure:
     """Draw the paper's two accuracies, at the sample sizes that fit, beside those of this study.
 
@@ -241,3 +215,164 @@ def _style(axes: Axes) -> None:
     axes.tick_params(labelsize=FONT_SIZE - 1, colors=INK)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def plot_calibration(before: pd.DataFrame, after: pd.DataFrame, *, names: Mapping[str, str]) -> Figure:
+    """Draw share against probability, as trained and after temperature scaling, one panel for each event.
+
+    Parameters
+    ----------
+    before, after
+        Tables of `helpers.evaluation.calibration.reliability`.
+    names
+        Title of each panel by the value of the column `of`, in order.
+    """
+    n_rows = -(-len(names) // 2)
+    figure = Figure(figsize=(8.5, 4.1 * n_rows + 0.4), layout="constrained")
+    panels = figure.subplots(n_rows, 2, squeeze=False, sharex=True, sharey=True).ravel()
+    for axes, (key, title) in zip(panels, names.items(), strict=False):
+        _style(axes)
+        axes.plot([0, 1], [0, 1], color="#767676", linewidth=1, label="probability = share")
+        _draw_shares(axes, before[before["of"] == key], look=0, label="as trained")
+        _draw_shares(axes, after[after["of"] == key], look=5, label="after temperature scaling")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="Mean probability in the bin", ylabel="Observed share")
+        axes.set_title(title, loc="left", fontsize=FONT_SIZE + 1)
+    for axes in panels[len(names) :]:
+        axes.set_visible(False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def _draw_shares(axes: Axes, bins: pd.DataFrame, *, look: int, label: str) -> None:
+    style = {"color": COLOURS[look], "linestyle": LINE_STYLES[look % len(LINE_STYLES)]}
+    axes.vlines(bins["mean_probability"], bins["ci_low"], bins["ci_high"], color=COLOURS[look], alpha=0.5)
+    axes.plot(bins["mean_probability"], bins["share"], marker=MARKERS[look], markersize=5, label=label, **style)
+
+
+def plot_risk_coverage(curve: pd.DataFrame, *, confidence: float) -> Figure:
+    """Draw the error among the surest images against the share of images accepted.
+
+    Parameters
+    ----------
+    curve
+        Table of `helpers.evaluation.selective.risk_coverage_curve`.
+    confidence
+        Nominal coverage of the band.
+    """
+    figure, axes = _new_figure(width=7, height=4.6)
+    error = curve["error"].iloc[-1]
+    axes.axhline(error, color="#767676", linestyle=":", label="random order")
+    band = f"{100 * confidence:g} % of cohorts, at each share"
+    axes.fill_between(curve["coverage"], curve["band_low"], curve["band_high"], color=COLOURS[4], alpha=0.3, label=band)
+    axes.plot(curve["coverage"], curve["error"], color=COLOURS[0], linewidth=2, label="surest first")
+    axes.plot(curve["coverage"], curve["optimum"], color=COLOURS[5], linestyle="--", label="every error last")
+    axes.set(
+        xlim=(0, 1), ylim=(0, None), xlabel="Share of images accepted, surest first", ylabel="Share answered wrong"
+    )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.legend(loc="upper left", frameon=True, fontsize=FONT_SIZE - 1)
+    axes.set_title("Fewer errors when unsure images are left to a reader", loc="left", fontsize=FONT_SIZE + 1)
+    return figure
+
+
+def plot_coverage(by_group: Mapping[str, Metric], *, promised: float) -> Figure:
+    """Draw how often the sets of classes hold the true one, beside what was promised.
+
+    Parameters
+    ----------
+    by_group
+        Share of sets that hold the true class, by group in words.
+    promised
+        Share promised over all classes.
+    """
+    figure, axes = _new_figure(width=7, height=1.4 + 0.45 * len(by_group))
+    axes.axvline(promised, color=COLOURS[5], linestyle="--")
+    for place, metric in enumerate(by_group.values()):
+        _draw_metric(axes, metric, at=place, colour=COLOURS[0])
+    axes.set_yticks(range(len(by_group)), list(by_group))
+    axes.set_ylim(len(by_group) - 0.5, -0.5)
+    axes.set_xlabel(f"Share of sets that hold the true class; dashed: {100 * promised:g} % promised")
+    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.set_title("Do the sets keep their promise, and for which class?", loc="left", fontsize=FONT_SIZE + 1)
+    return figure
+
+
+def plot_decision(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw net benefit against the probability from which one acts, one panel for each question.
+
+    Parameters
+    ----------
+    curves
+        Tables of `helpers.evaluation.decision.decision_curve` by question in words.
+    """
+    figure = Figure(figsize=(4.6 * max(len(curves), 1) + 0.5, 4.6), layout="constrained")
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (question, curve) in zip(panels, curves.items(), strict=True):
+        _style(axes)
+        at = curve["threshold"]
+        axes.fill_between(at, curve["ci_low"], curve["ci_high"], color=COLOURS[4], alpha=0.3)
+        axes.plot(at, curve["net_benefit"], color=COLOURS[0], linewidth=2, label="act on the answers")
+        axes.plot(at, curve["treat_all"], color=COLOURS[5], linestyle="--", label="act on everybody")
+        axes.plot(at, curve["treat_none"], color="#767676", linestyle=":", label="act on nobody")
+        axes.set(xlim=(0, 1), ylim=(-0.1, None), xlabel="Act from this probability on")
+        axes.set_title(f"Net benefit: {question}", loc="left", fontsize=FONT_SIZE + 1)
+    panels[0].set_ylabel("True positives per image, net")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def plot_differences(table: pd.DataFrame, *, measure: str) -> Figure:
+    """Draw how far the model is ahead of each rival on the same images.
+
+    Parameters
+    ----------
+    table
+        Table of `helpers.evaluation.comparison.comparison_table`.
+    measure
+        What was compared, in words.
+    """
+    figure, axes = _new_figure(width=7.5, height=1.5 + 0.5 * len(table))
+    axes.axvline(0, color="#767676", linewidth=1)
+    for place, row in enumerate(table.itertuples()):
+        axes.plot([row.ci_low, row.ci_high], [place, place], color=COLOURS[0], linewidth=2)
+        axes.plot(row.difference, place, marker="o", color=COLOURS[0])
+        text = (
+            f"{row.difference:+.3f}, p = {row.p_holm:.3f}"
+            if row.p_holm >= 0.001
+            else f"{row.difference:+.3f}, p < 0.001"
+        )
+        axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=FONT_SIZE - 1)
+    axes.set_yticks(range(len(table)), [f"against {name}" for name in table["rival"]])
+    axes.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"{measure} of the model minus that of the rival; p after Holm")
+    axes.set_title("How far the model is ahead, on the same images", loc="left", fontsize=FONT_SIZE + 1)
+    return figure
+
+
+def plot_half_width(curves: pd.DataFrame, *, half_width: float) -> Figure:
+    """Draw the half width of an interval against the number of patients.
+
+    Parameters
+    ----------
+    curves
+        Table of `helpers.evaluation.sample_size.half_width_curves`.
+    half_width
+        The half width wished for.
+    """
+    figure, axes = _new_figure(width=7, height=4.8)
+    for index, (measure, curve) in enumerate(curves.groupby("measure", sort=False)):
+        colour = COLOURS[index % len(COLOURS)]
+        axes.fill_between(curve["n_patients"], curve["low"], curve["high"], color=colour, alpha=0.15)
+        style = {"linestyle": LINE_STYLES[index % len(LINE_STYLES)], "marker": MARKERS[index % len(MARKERS)]}
+        axes.plot(curve["n_patients"], curve["half_width"], color=colour, label=measure, **style)
+    wish = f"wished for: ± {100 * half_width:g} points"
+    axes.axhline(half_width, color=INK, linewidth=1, label=wish)
+    axes.set(xscale="log", ylim=(0, None), xlabel="Patients in the study", ylabel="Half width of the interval")
+    axes.set_xticks(curves["n_patients"].unique(), labels=[str(size) for size in curves["n_patients"].unique()])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.legend(frameon=True, fontsize=FONT_SIZE - 1)
+    axes.set_title("More patients, narrower intervals", loc="left", fontsize=FONT_SIZE + 1)
+    return figure

@@ -8,7 +8,8 @@ import pandas as pd
 from scipy.special import softmax
 
 from helpers.evaluation.bootstrap import patient_weights
-from helpers.evaluation.estimates import Bounds, Metric, Support, metric_from_replicates
+from helpers.evaluation.estimates import SHARE, Bounds, ClusteredInterval, Metric, Support, metric_from_replicates
+from helpers.evaluation.intervals import clustered_wilson_interval
 from helpers.evaluation.metrics import ratio
 from helpers.evaluation.predictions import logit_column
 from helpers.study.params import EvaluationParams
@@ -57,7 +58,16 @@ class ScoredCohort:
         )
         return np.concatenate([np.ones((1, len(self.table))), drawn[:, self.patient]])
 
-    def metric(self, values: np.ndarray, *, rows: np.ndarray, undefined: str, both_groups: bool = False) -> Metric:
+    def metric(
+        self,
+        values: np.ndarray,
+        *,
+        rows: np.ndarray,
+        undefined: str,
+        both_groups: bool = False,
+        bounds: Bounds | None = SHARE,
+        interval_of: ClusteredInterval = clustered_wilson_interval,
+    ) -> Metric:
         """Put an estimate and its replicates together.
 
         Parameters
@@ -70,6 +80,8 @@ class ScoredCohort:
             When it is 0/0, in words.
         both_groups
             Whether fractures and normal samples are needed, so that the smaller group limits what can be known.
+        bounds, interval_of
+            As in `metric_from_replicates`.
         """
         groups = [self.is_fracture, ~self.is_fracture] if both_groups else [rows]
         limiting = min(len(np.unique(self.patient[group & rows])) for group in groups)
@@ -79,7 +91,8 @@ class ScoredCohort:
             support=Support(*self.count(rows), limiting),
             confidence=self.params.confidence,
             undefined=undefined,
-            bounds=None if both_groups else Bounds(),
+            bounds=bounds,
+            interval_of=interval_of,
         )
 
     def without_interval(self, value: float, *, note: str) -> Metric:
@@ -91,10 +104,11 @@ class ScoredCohort:
         """Distinct samples and patients among some rows."""
         return self.table["sample_id"][rows].nunique(), self.table["PatientID"][rows].nunique()
 
-    def mean(self, values: np.ndarray, *, rows: np.ndarray, undefined: str) -> Metric:
+    def mean(self, values: np.ndarray, *, rows: np.ndarray, undefined: str, bounds: Bounds | None = SHARE) -> Metric:
         """Mean of (N,) values over some samples."""
         weights = self.weights[:, rows]
-        return self.metric(ratio(weights @ values[rows], weights.sum(axis=1)), rows=rows, undefined=undefined)
+        means = ratio(weights @ values[rows], weights.sum(axis=1))
+        return self.metric(means, rows=rows, undefined=undefined, bounds=bounds)
 
 
 def score_cohort(

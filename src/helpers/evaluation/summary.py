@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 
 from helpers.evaluation.bootstrap import ClusteredSample
-from helpers.evaluation.estimates import (
-    Metric,
+from helpers.evaluation.estimates import Metric
+from helpers.evaluation.metrics import COUNT_METRICS
+from helpers.evaluation.predictions import fold_predictions, out_of_fold, training_predictions
+from helpers.evaluation.questions import Question, answer_question, clinical_questions
+from helpers.evaluation.resampling import (
     Resampling,
     class_metrics,
     count_metric,
     overall_metrics,
     row_fractions,
+    weighted_kappa_metric,
 )
-from helpers.evaluation.metrics import COUNT_METRICS
-from helpers.evaluation.predictions import fold_predictions, out_of_fold, training_predictions
 from helpers.evaluation.tables import evaluation_tables, metrics_document
 
 # Each part of the evaluation draws from its own stream, so that adding one never changes the numbers of another.
@@ -47,6 +49,27 @@ class BootstrapSettings:
 
 
 @dataclass(frozen=True)
+class ConfusionMatrix:
+    """Counts and, for each of them, its share of the reference class.
+
+    Attributes
+    ----------
+    counts
+        (K, K) integers, rows reference, columns predicted.
+    row_fractions
+        K rows of K metrics.
+    """
+
+    counts: np.ndarray
+    row_fractions: tuple[tuple[Metric, ...], ...]
+
+    @classmethod
+    def of(cls, resampling: Resampling) -> "ConfusionMatrix":
+        """Counts and shares with their intervals."""
+        return cls(resampling.sample.confusion.astype(np.int64), row_fractions(resampling))
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Every number of the evaluation.
 
@@ -69,6 +92,10 @@ class Evaluation:
         a normal class, `training` is empty when no training predictions were stored.
     majority_class
         The most frequent reference class, which `baseline` always answers.
+    fold_confusion
+        Confusion matrix of each fold's own test samples.
+    questions
+        Clinical questions with their operating points, by name, see `helpers.evaluation.questions`.
     """
 
     class_names: Mapping[str, str]
@@ -85,6 +112,8 @@ class Evaluation:
     training: Mapping[str, Metric]
     baseline: Mapping[str, Metric]
     majority_class: str
+    fold_confusion: Mapping[int, ConfusionMatrix]
+    questions: Mapping[str, Question]
 
     @property
     def labels(self) -> list[str]:
@@ -113,6 +142,8 @@ def evaluate(
     n_bootstrap: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
+    prevalences: Sequence[float] = (0.02, 0.1, 0.3),
+    severity_order: Sequence[str] = (),
 ) -> Evaluation:
     """Compute every metric of the study with its patient-clustered interval.
 
@@ -130,6 +161,10 @@ def evaluate(
         Nominal coverage in (0, 1).
     seed
         Seed of the bootstrap, not negative; separate from splits and training.
+    prevalences
+        Shares of positives in (0, 1) at which PPV and NPV of the clinical questions are given.
+    severity_order
+        Class keys from least to most severe, for kappa with quadratic weights; empty where there is no order.
 
     Raises
     ------
@@ -140,11 +175,18 @@ def evaluate(
     """
     settings = BootstrapSettings(n_replicates=n_bootstrap, confidence=confidence, seed=seed)
     _check_parameters(settings, class_names=class_names, normal_class=normal_class)
+    _check_choices(class_names, prevalences=prevalences, severity_order=severity_order)
     classes = list(class_names)
     samples = out_of_fold(predictions, classes=classes)
     pooled = settings.resample(samples, classes=classes, stream=[POOLED_STREAM])
     majority = int(pooled.sample.confusion.sum(axis=1).argmax())
     normal = None if normal_class is None else classes.index(normal_class)
+    overall = overall_metrics(pooled)
+    if severity_order:
+        overall["weighted_kappa"] = weighted_kappa_metric(
+            pooled, ranks=[list(severity_order).index(k) for k in classes]
+        )
+    by_fold = _by_fold(predictions, classes=classes, settings=settings)
     return Evaluation(
         class_names=MappingProxyType(dict(class_names)),
         normal_class=normal_class,
@@ -153,13 +195,17 @@ def evaluate(
         n_seeds=int(predictions.loc[predictions["split"] == "test", "seed"].nunique()),
         confusion=pooled.sample.confusion.astype(np.int64),
         row_fractions=row_fractions(pooled),
-        overall=overall_metrics(pooled),
+        overall=overall,
         per_class={key: class_metrics(pooled, code) for code, key in enumerate(classes)},
         fracture_vs_normal={} if normal is None else class_metrics(pooled.against(normal), 0),
-        per_fold=_per_fold(predictions, classes=classes, settings=settings),
+        per_fold={fold: overall_metrics(resampling) for fold, resampling in by_fold.items()},
         training=_training(predictions, classes=classes, settings=settings),
         baseline=_constant_answer(pooled, code=majority),
         majority_class=classes[majority],
+        fold_confusion={fold: ConfusionMatrix.of(resampling) for fold, resampling in by_fold.items()},
+        questions=_questions(
+            predictions, class_names=class_names, normal_class=normal_class, pooled=pooled, prevalences=prevalences
+        ),
     )
 
 
@@ -177,14 +223,47 @@ def _check_parameters(settings: BootstrapSettings, *, class_names: Mapping[str, 
         )
 
 
-def _per_fold(
+def _check_choices(
+    class_names: Mapping[str, str], *, prevalences: Sequence[float], severity_order: Sequence[str]
+) -> None:
+    outside = [value for value in prevalences if not 0 < value < 1]
+    if outside:
+        raise EvaluationError(f"evaluation.prevalences holds {outside}; give shares between 0 and 1, such as 0.02")
+    if severity_order and sorted(severity_order) != sorted(class_names):
+        raise EvaluationError(
+            f"evaluation.severity_order is {list(severity_order)}; name each key of cohort.class_names "
+            f"{list(class_names)} once, from least to most severe, or leave it empty"
+        )
+
+
+def _by_fold(
     predictions: pd.DataFrame, *, classes: Sequence[str], settings: BootstrapSettings
-) -> dict[int, dict[str, Metric]]:
-    """Overall metrics of each fold's own model (seeds averaged) on the samples it was tested on."""
+) -> dict[int, Resampling]:
+    """Bootstrap of each fold's own model (seeds averaged) on the samples it was tested on."""
     by_fold = fold_predictions(predictions, classes=classes).groupby("fold")
     return {
-        int(fold): overall_metrics(settings.resample(frame, classes=classes, stream=[FOLD_STREAM, position]))
+        int(fold): settings.resample(frame, classes=classes, stream=[FOLD_STREAM, position])
         for position, (fold, frame) in enumerate(by_fold)
+    }
+
+
+def _questions(
+    predictions: pd.DataFrame,
+    *,
+    class_names: Mapping[str, str],
+    normal_class: str | None,
+    pooled: Resampling,
+    prevalences: Sequence[float],
+) -> dict[str, Question]:
+    return {
+        name: answer_question(
+            predictions,
+            positive=positive,
+            classes=list(class_names),
+            pooled=pooled,
+            prevalences=prevalences,
+        )
+        for name, positive in clinical_questions(class_names, normal_class=normal_class).items()
     }
 
 

@@ -1,13 +1,22 @@
 """The evaluation in its written forms: the document metrics.json and the tidy tables beside it."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from helpers.evaluation.bootstrap import PERCENTILE
 from helpers.evaluation.estimates import Metric
-from helpers.evaluation.intervals import CLOPPER_PEARSON, WILSON
+from helpers.evaluation.intervals import (
+    CLOPPER_PEARSON,
+    CLUSTERED_LOG,
+    CLUSTERED_LOGIT,
+    CLUSTERED_WILSON,
+    SQUARE_AND_ADD,
+    WILSON,
+)
 from helpers.evaluation.metrics import metric_title
 from helpers.evaluation.paper import (
     PAPER_CITATION,
@@ -19,6 +28,16 @@ from helpers.evaluation.paper import (
     CompatibleSize,
     paper_sizes,
     paper_splits,
+)
+from helpers.evaluation.prevalence import AT_PREVALENCE
+from helpers.evaluation.questions import (
+    HIGH_SENSITIVITY,
+    HIGH_SPECIFICITY,
+    MOST_PROBABLE,
+    TITLES,
+    WANTED,
+    YOUDEN,
+    OperatingPoint,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +52,22 @@ WORDS = {
     "n_correct": "right",
     "in_two_part_split": "fits a two-part split",
 }
-METHOD_WORDS = {PERCENTILE: "bootstrap", CLOPPER_PEARSON: "Clopper–Pearson", WILSON: "Wilson"}
+METHOD_WORDS = {
+    PERCENTILE: "bootstrap percentiles",
+    CLUSTERED_WILSON: "Wilson by patient",
+    CLUSTERED_LOGIT: "logit by patient",
+    CLUSTERED_LOG: "log by patient",
+    SQUARE_AND_ADD: "square-and-add by patient",
+    CLOPPER_PEARSON: "Clopper–Pearson by patient",
+    AT_PREVALENCE: "limits combined",
+    WILSON: "Wilson",
+}
+POINT_WORDS = {
+    MOST_PROBABLE: "most probable class",
+    YOUDEN: "threshold: Youden",
+    HIGH_SENSITIVITY: f"threshold: sensitivity {100 * WANTED:g} % on validation",
+    HIGH_SPECIFICITY: f"threshold: specificity {100 * WANTED:g} % on validation",
+}
 NO_BREAK_DASH = "\u00a0\u2060–\u2060\u00a0"  # word joiners: browsers break after a dash
 PAPER, THIS_STUDY = "paper", "this study"
 
@@ -59,13 +93,17 @@ def metrics_document(evaluation: "Evaluation") -> dict:
             "classes": list(evaluation.class_names),
             "rows": "reference",
             "columns": "predicted",
-            "counts": evaluation.confusion.tolist(),
-            "row_fractions": [[cell.to_json_dict() for cell in row] for row in evaluation.row_fractions],
+            **_matrix_document(evaluation.confusion, evaluation.row_fractions),
         },
         "overall": _plain(evaluation.overall),
         "per_class": {key: _plain(metrics) for key, metrics in evaluation.per_class.items()},
         "fracture_vs_normal": _plain(evaluation.fracture_vs_normal),
+        "clinical_questions": {name: found.to_json_dict() for name, found in evaluation.questions.items()},
         "per_fold": {str(fold): _plain(metrics) for fold, metrics in evaluation.per_fold.items()},
+        "per_fold_confusion": {
+            str(fold): _matrix_document(matrix.counts, matrix.row_fractions)
+            for fold, matrix in evaluation.fold_confusion.items()
+        },
         "training": _plain(evaluation.training),
         "baseline": {"majority_class": evaluation.majority_class, **_plain(evaluation.baseline)},
         "paper": _paper_document(evaluation.bootstrap.confidence),
@@ -74,6 +112,13 @@ def metrics_document(evaluation: "Evaluation") -> dict:
 
 def _plain(metrics: Mapping[str, Metric]) -> dict[str, dict]:
     return {name: metric.to_json_dict() for name, metric in metrics.items()}
+
+
+def _matrix_document(counts: np.ndarray, row_fractions: Sequence[Sequence[Metric]]) -> dict:
+    return {
+        "counts": counts.tolist(),
+        "row_fractions": [[cell.to_json_dict() for cell in row] for row in row_fractions],
+    }
 
 
 def _paper_document(confidence: float) -> dict:
@@ -107,9 +152,11 @@ def evaluation_tables(evaluation: "Evaluation") -> dict[str, pd.DataFrame]:
     """Build the tidy tables: one row per number, by the name of the file that holds them."""
     return {
         "confusion": _confusion_table(evaluation),
+        "confusion_by_fold": _fold_confusion_table(evaluation),
         "overall": _metric_table(evaluation.overall),
         "per_class": _class_table(evaluation),
         "fracture_vs_normal": _metric_table(evaluation.fracture_vs_normal),
+        "clinical_questions": _question_table(evaluation),
         "per_fold": _fold_table(evaluation),
         "baseline": _metric_table(evaluation.baseline),
         "paper_comparison": paper_comparison(evaluation),
@@ -168,19 +215,51 @@ def _metric_rows(metrics: Mapping[str, Metric]) -> list[dict]:
     return [{"metric": name, "title": metric_title(name), **value.to_json_dict()} for name, value in metrics.items()]
 
 
-def _confusion_table(evaluation: "Evaluation") -> pd.DataFrame:
-    classes = list(evaluation.class_names)
-    rows = [
+CELL_COLUMNS = {"y_true": "string", "y_pred": "string", "n": "int64"}
+
+
+def _cell_rows(classes: Sequence[str], counts: np.ndarray, row_fractions: Sequence[Sequence[Metric]]) -> list[dict]:
+    return [
         {
             "y_true": reference,
             "y_pred": predicted,
-            "n": int(evaluation.confusion[row, column]),
-            **evaluation.row_fractions[row][column].to_json_dict(),
+            "n": int(counts[row, column]),
+            **row_fractions[row][column].to_json_dict(),
         }
         for row, reference in enumerate(classes)
         for column, predicted in enumerate(classes)
     ]
-    return _frame(rows, leading={"y_true": "string", "y_pred": "string", "n": "int64"})
+
+
+def _confusion_table(evaluation: "Evaluation") -> pd.DataFrame:
+    rows = _cell_rows(list(evaluation.class_names), evaluation.confusion, evaluation.row_fractions)
+    return _frame(rows, leading=CELL_COLUMNS)
+
+
+def _fold_confusion_table(evaluation: "Evaluation") -> pd.DataFrame:
+    rows = [
+        {"fold": fold, **row}
+        for fold, matrix in evaluation.fold_confusion.items()
+        for row in _cell_rows(list(evaluation.class_names), matrix.counts, matrix.row_fractions)
+    ]
+    return _frame(rows, leading={"fold": "int64", **CELL_COLUMNS})
+
+
+def _question_table(evaluation: "Evaluation") -> pd.DataFrame:
+    rows = [
+        {"question": TITLES[question], "answer": POINT_WORDS[point], **_threshold_range(found), **row}
+        for question, answered in evaluation.questions.items()
+        for point, found in answered.points.items()
+        for row in _metric_rows(found.metrics)
+    ]
+    thresholds = dict.fromkeys(("lowest_threshold", "highest_threshold"), "float64")
+    words = dict.fromkeys(("question", "answer", "metric", "title"), "string")
+    return _frame(rows, leading={**words, **thresholds})
+
+
+def _threshold_range(point: OperatingPoint) -> dict[str, float]:
+    values = list(point.thresholds.values()) or [math.nan]
+    return {"lowest_threshold": min(values), "highest_threshold": max(values)}
 
 
 def paper_comparison(evaluation: "Evaluation") -> pd.DataFrame:
@@ -211,6 +290,56 @@ def paper_comparison(evaluation: "Evaluation") -> pd.DataFrame:
     ]
     leading = {"part": "string", "source": "string", "n_correct": "Int64", "in_two_part_split": "bool"}
     return _frame(rows, leading=leading)
+
+
+def answers_side_by_side(table: pd.DataFrame, *, metrics: Sequence[str], decimals: int = 3) -> pd.DataFrame:
+    """One row for each question and answer, with the named metrics and their intervals in columns.
+
+    Parameters
+    ----------
+    table
+        Table `clinical_questions` of `evaluation_tables`, or some of its rows.
+    metrics
+        Names of metrics, in the order of the columns.
+    """
+    rows = []
+    for (question, answer), part in table.groupby(["question", "answer"], sort=False):
+        lowest, highest = part["lowest_threshold"].iloc[0], part["highest_threshold"].iloc[0]
+        thresholds = "" if math.isnan(lowest) else _span(lowest, highest, decimals=2)
+        named = {row.metric: _in_words(row, decimals=decimals) for row in part.itertuples()}
+        cells = {metric_title(name): named[name] for name in metrics}
+        rows.append({"question": question, "answer": answer, "thresholds of the folds": thresholds, **cells})
+    return pd.DataFrame(rows)
+
+
+def worth_by_prevalence(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
+    """PPV and NPV of each question's most probable class: in this cohort, and at other shares of positives.
+
+    Parameters
+    ----------
+    table
+        Table `clinical_questions` of `evaluation_tables`.
+    """
+    rows = []
+    for question, part in table[table["answer"] == POINT_WORDS[MOST_PROBABLE]].groupby("question", sort=False):
+        named = {row.metric: _in_words(row, decimals=decimals) for row in part.itertuples()}
+        for name in [name for name in named if name.startswith("ppv")]:
+            prevalence = name.partition("_at_")[2]
+            share = f"{100 * float(prevalence):g} %" if prevalence else "as in this cohort"
+            values = {"PPV": named[name], "NPV": named[name.replace("ppv", "npv")]}
+            rows.append({"question": question, "share of positives": share, **values})
+    return pd.DataFrame(rows)
+
+
+def _in_words(row: tuple, *, decimals: int) -> str:
+    if math.isnan(row.estimate):
+        return "not defined"
+    estimate = f"{row.estimate:.{decimals}f}"
+    return estimate if math.isnan(row.ci_low) else f"{estimate} ({_span(row.ci_low, row.ci_high, decimals=decimals)})"
+
+
+def _span(low: float, high: float, *, decimals: int) -> str:
+    return f"{low:.{decimals}f}{NO_BREAK_DASH}{high:.{decimals}f}"
 
 
 def readable(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:

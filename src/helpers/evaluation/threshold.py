@@ -79,7 +79,7 @@ def youden_threshold(predictions: pd.DataFrame, *, normal_class: str, params: Ev
     validation = ScoredCohort(mean.reset_index(), (), params)
     undefined = "a replicate lacks fractures or normal images"
     everyone = np.ones(len(mean), dtype=bool)
-    metric = validation.metric(best_cuts(validation), rows=everyone, undefined=undefined, both_groups=True)
+    metric = validation.metric(best_cuts(validation), rows=everyone, undefined=undefined, both_groups=True, bounds=None)
     return Threshold(metric, at_threshold(validation, metric.estimate), rows["fold"].nunique())
 
 

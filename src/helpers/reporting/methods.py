@@ -8,6 +8,7 @@ from helpers.reporting.start import starting_point
 from helpers.reporting.summary import network_name
 from helpers.reporting.wording import class_label, counted, listed, percent
 from helpers.study import TrainingParams
+from helpers.study.params import BY_IMAGE, THREE_WINDOWS
 
 STAGE_NAMES = ("stem", "stage 1", "stage 2", "stage 3", "stage 4")
 N_SHIFTED_VIEWS = 5  # further views are scaled too
@@ -85,12 +86,17 @@ def _partition(record: RunRecord) -> list[str]:
         "the test set.",
         "predefined": "The split was given with the labels.",
     }
-    if splits.split_method != "image_holdout":
+    if splits.split_method not in BY_IMAGE:
         merged = ["Patients who share a study or an image were kept together."] if splits.merge_linked_patients else []
         return [how[splits.split_method], stopping, *merged]
+    drawn = {
+        "image_holdout": f"A single holdout of {counted(splits.test_images, 'image')}, stratified by class, was drawn "
+        "by image and without regard to patients, as the published numbers suggest",
+        "image_kfold": f"Stratified {splits.n_folds}-fold cross-validation by image, without regard to patients: every "
+        f"image is tested {_times(splits.n_repeats)}",
+    }
     return [
-        f"A single holdout of {counted(splits.test_images, 'image')}, stratified by class, was drawn by image and "
-        "without regard to patients, as the published numbers suggest; this protocol leaks between training and test.",
+        f"{drawn[splits.split_method]}; this protocol leaks between training and test.",
         f"{share} of the remaining images served early stopping (split seed {splits.split_seed}).",
     ]
 
@@ -105,6 +111,8 @@ def _preprocessing(record: RunRecord) -> list[str]:
     size, side = preprocessing.image_size, training.input_size
     window = f"a window of centre {training.window_center:g} and width {training.window_width:g} HU"
     mapped = f"Values were mapped to 0–1 by {window}."
+    if training.channels == "windows":
+        mapped = f"The three channels show a bone, a soft-tissue and a wide window: {_three_windows()}."
     if study.cohort.source == "images" and study.cohort.image_window_width is None:
         mapped = f"Images in HU were mapped to 0–1 by {window}, 8-bit images, whose window is unknown, as 0–255."
     sentences = [
@@ -127,7 +135,7 @@ def _model(record: RunRecord) -> list[str]:
         f"A {network_name(record)} was {start.training}.",
         f"Two changes to the stock network: mean and maximum pooling side by side, and a head of {training.head_units} "
         f"hidden units with dropout {training.dropout:g}.",
-        _frozen(training.frozen_stages),
+        _frozen(training),
     ]
     if training.auxiliary == "heights":
         sentences.append(
@@ -142,10 +150,24 @@ def _model(record: RunRecord) -> list[str]:
     return sentences
 
 
-def _frozen(stages: int) -> str:
-    if not stages:
-        return "No stage was frozen."
-    return f"Frozen, batch-norm statistics included: {listed(STAGE_NAMES[:stages])}."
+BALANCE = {
+    "weights": "weighted so that every class counts alike",
+    "sampling": "of images drawn so that every class is equally frequent",
+    "none": "in which every image counts alike",
+}
+
+
+def _three_windows() -> str:
+    return listed([f"{center:g}/{width:g} HU (centre/width)" for center, width in THREE_WINDOWS])
+
+
+def _frozen(training: TrainingParams) -> str:
+    stages = training.frozen_stages
+    frozen = f"Frozen, batch-norm statistics included: {listed(STAGE_NAMES[:stages])}."
+    sentence = frozen if stages else "No stage was frozen."
+    if training.batch_norm == "frozen":
+        return f"{sentence} The other stages kept their batch-norm statistics too, but not their scale and offset."
+    return sentence
 
 
 def _millions(parameters: int | None) -> str:
@@ -165,7 +187,7 @@ def _training(record: RunRecord) -> list[str]:
     return [
         f"AdamW, weight decay {training.weight_decay:g}, peak learning rate {training.learning_rate:g} for the head "
         f"and {backbone_rate:g} for the backbone, linear warm-up and cosine decay; batches of {training.batch_size}.",
-        f"Cross-entropy weighted so that every class counts alike{smoothing}.",
+        f"Cross-entropy {BALANCE[training.class_balance]}{smoothing}.",
         f"At most {counted(training.epochs, 'epoch')}; training stopped after {counted(training.patience, 'epoch')} "
         f"without a better validation loss, and {kept}",
         f"{counted(len(training.seeds), 'training seed')} ({listed([str(seed) for seed in training.seeds])}); "
@@ -188,7 +210,8 @@ def _augmentation(record: RunRecord) -> list[str]:
         sentences.append(f"Grey values were raised to a random power from {1 / highest:.3g} to {highest:.3g}.")
     if training.edge_share:
         sentences.append(f"{training.edge_share:.0%} of them ended in black above or below the vertebra.")
-    return [*sentences, "No flips: front and back differ in anatomy.", _views(training)]
+    mirrored = "Half of them were mirrored." if training.mirror else "No flips: front and back differ in anatomy."
+    return [*sentences, mirrored, _views(training)]
 
 
 def _views(training: TrainingParams) -> str:
@@ -207,7 +230,8 @@ def _evaluation(record: RunRecord) -> list[str]:
     return [
         "Each image was predicted by the network that had not seen it; the class with the highest probability was "
         f"taken.{averaged}",
-        f"Intervals are {percent(evaluation.confidence)} percentile intervals of {evaluation.n_bootstrap} bootstrap "
-        f"replicates that draw whole patients (seed {evaluation.seed}); where all replicates agree on the best or "
-        "worst value, the Clopper–Pearson limit for the number of patients is given.",
+        f"Intervals are {percent(evaluation.confidence)} intervals from the variance of {evaluation.n_bootstrap} "
+        f"bootstrap replicates that draw whole patients (seed {evaluation.seed}): Wilson's for shares, on the logit "
+        "scale for AUROC; where all replicates agree on the best or worst value, the Clopper–Pearson limit for the "
+        "number of patients is given.",
     ]

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from helpers.reporting import appendix
+from helpers.reporting.ablation import read_ablation
 from helpers.reporting.markup import Heading, Page
 from helpers.reporting.methods import describe_methods
-from helpers.reporting.notebooks import TEMPLATES, render_notebook
+from helpers.reporting.notebooks import render_notebook
+from helpers.reporting.pages import own_source, page_environment
 from helpers.reporting.record import NOTEBOOK_STAGES, RunRecord, read_run
 from helpers.reporting.summary import summarise
-from helpers.reporting.wording import unbroken
 from helpers.study.artefacts import write_atomic
 
 REPORT_FILE = "report.html"
@@ -66,19 +66,21 @@ def render_report(record: RunRecord) -> str:
         if stage.key in record.notebooks
     }
     audit = pages.get(AUDIT_STAGE)
-    environment = _environment()
-    script = _source(environment, "contents.js")
+    ablation = read_ablation(record.study.study.ablation) if record.study.study.ablation else None
+    environment = page_environment()
+    script = own_source(environment, "contents.js")
     return environment.get_template("report.html.j2").render(
         title=record.study.study.title,
         run_name=record.study.study.name,
         recorded=appendix.moment(record.provenance["recorded"]) if record.provenance else "",
-        css=Markup(_source(environment, "report.css")),  # noqa: S704 (our own file)
-        script=Markup(script),  # noqa: S704 (our own file)
+        css=own_source(environment, "report.css"),
+        script=script,
         script_hash=_csp_hash(script),
-        contents=tuple(_contents(pages)),
+        contents=tuple(_contents(pages, has_ablation=ablation is not None)),
         summary=summarise(record, headings=audit.headings if audit else ()),
         methods=describe_methods(record),
         pages=[{"anchor": page.anchor, "html": Markup(page.html)} for page in pages.values()],  # noqa: S704 (made harmless)
+        ablation=ablation,
         parameter_groups=appendix.parameter_groups(record),
         provenance_groups=appendix.provenance_groups(record),
         stage_rows=appendix.stage_rows(record),
@@ -87,32 +89,18 @@ def render_report(record: RunRecord) -> str:
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["unbroken"] = unbroken
-    return environment
-
-
-def _source(environment: Environment, name: str) -> str:
-    return environment.loader.get_source(environment, name)[0]
-
-
 def _csp_hash(script: str) -> str:
     """How a content security policy names an inline script, so that the page can forbid all others."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _contents(pages: Mapping[str, Page]) -> Iterator[Entry]:
+def _contents(pages: Mapping[str, Page], *, has_ablation: bool) -> Iterator[Entry]:
     yield Entry("Summary", "summary")
     yield Entry("Methods", "methods")
     for page in pages.values():
         yield from _nested(page.headings)
+    if has_ablation:
+        yield Entry("Ablations", "ablations")
     yield Entry("Parameters", "parameters")
     yield Entry("Provenance", "provenance")
     yield Entry("How to run this again", "run-again")

@@ -14,6 +14,7 @@ from helpers.reporting.record import ReportError, RunRecord
 from helpers.reporting.start import starting_point
 from helpers.reporting.wording import class_label, counted, listed
 from helpers.study.caution import caution
+from helpers.study.params import BY_IMAGE
 
 # Below so many patients, or above such a width of the interval, the report says in words how little the number shows.
 FEW_PATIENTS = 50
@@ -121,7 +122,7 @@ def question(record: RunRecord) -> str:
     study = record.study
     classes = listed([class_label(key, study.cohort.class_names) for key in study.cohort.class_names])
     unseen = "in patients that it was not trained on"
-    if study.splits.split_method == "image_holdout":
+    if study.splits.split_method in BY_IMAGE:
         unseen = "in images that it was not trained on, though perhaps of patients that it was trained on"
     return (
         f"How often does a modified {network_name(record)}, {starting_point(record).training}, tell {classes} apart "
@@ -138,7 +139,11 @@ def _reading(record: RunRecord) -> Iterator[str]:
     """How to read the answer: width of the interval, the trivial answer, the weakest class, a leaking split."""
     metrics = record.metrics
     accuracy, baseline = metrics["overall"]["accuracy"], metrics["baseline"]
-    if record.study.splits.split_method == "image_holdout":
+    if record.study.training.shuffle_labels:
+        yield "Labels were dealt out anew between patients: this run is a control, and chance is what it should score."
+    if record.study.training.train_patients is not None:
+        yield f"Each network was trained on {record.study.training.train_patients} of its training patients only."
+    if record.study.splits.split_method in BY_IMAGE:
         yield (
             "Test images were drawn by image, not by patient: images of one patient can lie in training and test, so "
             "this accuracy is expected to be too high."

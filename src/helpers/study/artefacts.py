@@ -64,6 +64,8 @@ ARTEFACTS = {
     "external_scores": Artefact("external_scores.parquet", "04_evaluation", schemas.EXTERNAL_SCORES),
     "errors": Artefact("errors.parquet", "05_error_analysis", schemas.ERRORS),
     "saliency": Artefact("saliency.parquet", "05_error_analysis", schemas.SALIENCY),
+    "errors_list": Artefact("errors.csv", "05_error_analysis"),
+    "review": Artefact("review.csv", "05_error_analysis"),
 }
 
 

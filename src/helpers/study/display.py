@@ -42,7 +42,12 @@ _TABLE = _jinja.from_string(
 
 
 def show_figure(figure: "Figure", *, alt: str, caption: str = "") -> None:
-    """Show a matplotlib figure as WebP.
+    """Show a matplotlib figure, see `figure_html`."""
+    display(HTML(figure_html(figure, alt=alt, caption=caption)))
+
+
+def figure_html(figure: "Figure", *, alt: str, caption: str = "") -> str:
+    """A matplotlib figure as an HTML element with the picture in it, as WebP.
 
     Parameters
     ----------
@@ -59,7 +64,7 @@ def show_figure(figure: "Figure", *, alt: str, caption: str = "") -> None:
     figure.savefig(stream, format="webp", dpi=150, bbox_inches="tight", pil_kwargs={"quality": 85, "method": 6})
     data = base64.b64encode(stream.getvalue()).decode()
     width = round(figure.get_figwidth() * 100)
-    display(HTML(_FIGURE.render(alt=alt, caption=caption, data=data, width=width)))
+    return _FIGURE.render(alt=alt, caption=caption, data=data, width=width)
 
 
 def show_table(table: pd.DataFrame, *, caption: str = "", decimals: int = 3, max_rows: int = 40) -> None:

@@ -48,6 +48,10 @@ class StudyParams(Section):
 
     name: str = Field("default", pattern=NAME_PATTERN, description="names the run folder runs/<name>")
     title: str = Field("Thoracolumbar fractures on CT", description="heading of the report")
+    engine: Literal["local", "dask"] = Field("local", description="where fits are computed; the results are the same")
+    jobs: int = Field(1, ge=1, le=256, description="processes of the local engine")
+    scheduler: Optional[str] = Field(None, description="address of the Dask scheduler, such as tcp://10.0.0.1:8786")
+    ablation: Optional[str] = Field(None, description="sweep.parquet of a sweep that the report is to show")
 
 
 class CohortParams(Section):
@@ -136,17 +140,22 @@ class ExternalParams(Section):
         return self
 
 
+BY_IMAGE = ("image_holdout", "image_kfold")  # ways to divide that let images of one patient lie on both sides
+
+
 class SplitParams(Section):
     """How samples are divided (notebook 01). The split seed is apart from the training seed."""
 
     split_method: Literal[
-        "patient_kfold", "patient_holdout", "leave_one_site_out", "temporal", "predefined", "image_holdout"
+        "patient_kfold", "patient_holdout", "leave_one_site_out", "temporal", "predefined", "image_holdout",
+        "image_kfold",
     ] = Field(
         "patient_kfold",
         description="stratified k-fold by patient, one holdout by patient, one fold per value of site_column, the "
-        "latest patients as test, the column `split` of the labels table, or the paper's holdout by image",
-    )
-    n_folds: int = Field(5, ge=2, le=20, description="folds of patient_kfold")
+        "latest patients as test, the column `split` of the labels table, the paper's holdout by image, or k-fold by "
+        "image, which shows what the difference is worth",
+    )  # fmt: skip
+    n_folds: int = Field(5, ge=2, le=20, description="folds of patient_kfold and image_kfold")
     n_repeats: int = Field(1, ge=1, le=20, description="how often patient_kfold is drawn anew")
     test_fraction: float = Field(0.2, gt=0, lt=0.9, description="patients of patient_holdout and temporal")
     site_column: str = Field("site", description="column of the cohort table for leave_one_site_out")
@@ -166,19 +175,45 @@ class SplitParams(Section):
 class PreprocessingParams(Section):
     """Geometry of the cached images (notebook 02). Windows come later, in training."""
 
-    spacing_mm: float = Field(0.5, gt=0, le=10, description="pixel size after resampling, both axes")
-    image_size: int = Field(192, ge=32, le=1024, description="side of the cached square in pixels")
+    spacing_mm: float = Field(0.714, gt=0, le=10, description="pixel size after resampling, both axes")
+    image_size: int = Field(134, ge=32, le=1024, description="side of the cached square in pixels")
+
+
+N_STAGES = 5
+#: Centre and width in HU of what `channels: windows` shows: bone, soft tissue, and all from air to cortex.
+THREE_WINDOWS = ((300.0, 1500.0), (50.0, 400.0), (0.0, 2000.0))
 
 
 class TrainingParams(Section):
     """Model, optimisation and augmentation (notebook 03)."""
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
-    weights: str = Field("ct", description="ct, imagenet, phantom, none, or the path of a .safetensors or .pt file")
-    frozen_stages: int = Field(3, ge=0, le=5, description="frozen from the input: 1 stem, 2 +layer1, ... 5 +layer4")
+    backbone: Literal[
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnet152",
+        "convnext_tiny",
+        "efficientnet_v2_s",
+        "densenet121",
+    ] = "resnet50"
+    weights: str = Field(
+        "ct",
+        description="ct, imagenet, one of torchvision's enums such as IMAGENET1K_V1, phantom, none, or the path of a "
+        ".safetensors or .pt file",
+    )
+    frozen_stages: int = Field(
+        3, ge=0, le=N_STAGES, description="frozen from the input: 1 stem, 2 +layer1, ... 5 +layer4"
+    )
+    batch_norm: Literal["learned", "frozen"] = Field(
+        "frozen", description="statistics of the stages that learn: those of each batch, or kept as they were"
+    )
+    feature_cache_gb: float = Field(
+        4.0, ge=0, description="largest disk space for stored outputs of the frozen stages; 0: always from pixels"
+    )
     head_units: int = Field(256, ge=8, le=4096)
     dropout: float = Field(0.3, ge=0, lt=1)
-    input_size: int = Field(160, ge=32, le=1024, description="pixels cut from the cached image, at most its side")
+    input_size: int = Field(112, ge=32, le=1024, description="pixels cut from the cached image, at most its side")
     intensity: Literal["window", "image"] = Field(
         "window",
         description="what 0 and 1 are: the ends of the window, or after it the darkest 1 % and brightest 0.5 % of each "
@@ -186,9 +221,17 @@ class TrainingParams(Section):
     )
     window_center: float = Field(0.0, description="HU; the default window is the one that the ct weights were made for")
     window_width: float = Field(2000.0, gt=0, description="HU")
-    epochs: int = Field(8, ge=1, le=1000)
+    channels: Literal["same", "windows"] = Field(
+        "same",
+        description="the three input channels: the window in each, or a bone, a soft-tissue and a wide window; images "
+        "of three neighbouring planes have one plane in each",
+    )
+    class_balance: Literal["weights", "sampling", "none"] = Field(
+        "weights", description="how rare classes count as much as frequent ones: in the loss, in the draw, or not"
+    )
+    epochs: int = Field(10, ge=1, le=1000)
     patience: int = Field(5, ge=1, description="epochs without better validation before stopping")
-    batch_size: int = Field(32, ge=2)
+    batch_size: int = Field(16, ge=2)
     learning_rate: float = Field(1.0e-3, gt=0, le=1, description="peak rate of the head")
     backbone_rate_factor: float = Field(0.3, gt=0, le=1, description="rate of the backbone relative to the head")
     weight_decay: float = Field(0.01, ge=0)
@@ -211,14 +254,31 @@ class TrainingParams(Section):
     window_jitter: float = Field(0.1, ge=0, le=0.5, description="relative change of window centre and width")
     noise: float = Field(0.03, ge=0, le=0.5, description="sigma of added noise in units of the window")
     gamma: float = Field(0.0, ge=0, le=3, description="grey values to a random power from 1 / (1 + gamma) to 1 + gamma")
+    mirror: bool = Field(
+        False, description="exchange left and right at random; for coronal and axial images only, which are near even"
+    )
     edge_share: float = Field(
         0.0, ge=0, le=1, description="share of training images that end above or below the vertebra, as pictures may"
     )
     views: int = Field(1, ge=1, le=15, description="shifted and scaled crops of an image whose logits are averaged")
     seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
+    train_patients: Optional[int] = Field(
+        None, ge=2, description="train on so many training patients of each fold only, nested, for a learning curve"
+    )
+    shuffle_labels: bool = Field(
+        False, description="a control: labels are dealt out anew between patients, so that chance is all there is"
+    )
     threads: int = Field(2, ge=1, description="CPU threads; part of what makes two runs identical")
     precision: Literal["bf16", "fp32"] = "bf16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _statistics_to_keep(self) -> Self:
+        if self.weights == "none" and self.batch_norm == "frozen" and self.frozen_stages < N_STAGES:
+            raise ValueError(
+                "training.batch_norm: a random start has no statistics to keep; set it to learned where weights is none"
+            )
+        return self
 
 
 class EvaluationParams(Section):
@@ -227,6 +287,12 @@ class EvaluationParams(Section):
     n_bootstrap: int = Field(2000, ge=100, le=100_000)
     confidence: float = Field(0.95, gt=0.5, lt=1)
     seed: int = Field(0, ge=0)
+    prevalences: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        [0.02, 0.1, 0.3], description="shares of positives at which PPV and NPV are given besides this cohort's own"
+    )
+    severity_order: list[str] = Field(
+        [], description="class keys from least to most severe, for Cohen's kappa with quadratic weights; empty: none"
+    )
 
 
 class ErrorAnalysisParams(Section):
@@ -234,6 +300,7 @@ class ErrorAnalysisParams(Section):
 
     n_gallery: int = Field(12, ge=1, le=60, description="images per gallery")
     n_saliency: int = Field(8, ge=1, le=40, description="Grad-CAM maps of errors, and as many of correct cases")
+    n_robustness: int = Field(60, ge=6, le=2000, description="images that are changed to see what the study withstands")
 
 
 class Study(Section):
@@ -325,6 +392,20 @@ def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Study:
         If the file is missing, is not YAML, or any value is unknown, of the wrong type or out of range.
         All problems are listed at once.
     """
+    content = read_parameter_file(path)
+    for assignment in overrides:
+        _override(content, assignment)
+    return validate(Study, content, origin=str(path))
+
+
+def read_parameter_file(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file of named sections, without asking yet what may stand in them.
+
+    Raises
+    ------
+    ParameterError
+        If the file is missing, or is not YAML with names at its outermost level.
+    """
     file = project_file(path)
     if not file.is_file():
         raise ParameterError(f"{path}: no such parameter file; see params/ for examples")
@@ -336,10 +417,7 @@ def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Study:
     if not isinstance(content, dict):
         raise ParameterError(f"{path}: expected sections such as `training:`, got {type(content).__name__}")
     # a section whose lines are all commented out is read as null
-    content = {name: {} if values is None else values for name, values in content.items()}
-    for assignment in overrides:
-        _override(content, assignment)
-    return validate(Study, content, origin=str(path))
+    return {name: {} if values is None else values for name, values in content.items()}
 
 
 def _override(content: dict, assignment: str) -> None:
@@ -387,10 +465,10 @@ def _explain(model: type[Section], problem: Mapping[str, Any]) -> str:
 
 def _nearest(model: type[Section], location: Sequence) -> str:
     for part in location[:-1]:
-        if isinstance(part, int):
+        if part not in model.model_fields:  # the place in a list, or the key of a mapping
             continue
         annotation = model.model_fields[part].annotation
-        annotation = next(iter(get_args(annotation)), annotation)  # list[Section] -> Section
+        annotation = (get_args(annotation) or (annotation,))[-1]  # list[Section], dict[str, Section] -> Section
         if not (isinstance(annotation, type) and issubclass(annotation, Section)):
             return ""
         model = annotation

@@ -57,6 +57,8 @@ class Plan:
         Run this stage and all later ones even if they are up to date.
     only
         Consider this stage alone.
+    last
+        Consider no stage after this one.
     force
         Run every stage considered, up to date or not.
 
@@ -65,11 +67,12 @@ class Plan:
 
     first: Stage | None = None
     only: Stage | None = None
+    last: Stage = STAGES[-1]
     force: bool = False
 
     def stages(self) -> tuple[Stage, ...]:
         """Stages to consider, in order."""
-        return (self.only,) if self.only else STAGES
+        return (self.only,) if self.only else STAGES[: STAGES.index(self.last) + 1]
 
     def forces(self, stage: Stage) -> bool:
         """Whether `stage` runs without asking if it is up to date."""

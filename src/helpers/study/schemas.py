@@ -3,6 +3,7 @@
 import pandera.pandas as pa
 
 SPLITS = ("train", "validation", "test")
+UNUSED = "unused"  # a training sample that a fit left out, see training.train_patients
 
 _text = {"dtype": str, "nullable": False}
 
@@ -78,7 +79,7 @@ PREDICTIONS = pa.DataFrameSchema(
         "PatientID": pa.Column(**_text),
         "fold": _count(),
         "seed": _count(),
-        "split": pa.Column(str, pa.Check.isin(SPLITS)),
+        "split": pa.Column(str, pa.Check.isin((*SPLITS, UNUSED))),
         "y_true": pa.Column(**_text),
         "logit_.+": pa.Column("float32", regex=True),
     },
@@ -117,6 +118,27 @@ EXTERNAL_SCORES = pa.DataFrameSchema(
     strict=True,
 )
 
+SWEEP = pa.DataFrameSchema(
+    {
+        "row": pa.Column(**_text),
+        "reason": pa.Column(**_text),
+        "changes": pa.Column(**_text),
+        "problem": pa.Column(**_text),
+        "train_patients": pa.Column(float, pa.Check.gt(0), nullable=True),
+        "metric": pa.Column(**_text),
+        **{name: pa.Column(float, nullable=True) for name in ("estimate", "ci_low", "ci_high")},
+        "n_samples": _count(),
+        "n_patients": _count(),
+        "against": pa.Column(**_text),
+        **{name: pa.Column(float, nullable=True) for name in ("difference", "difference_low", "difference_high")},
+        **{name: pa.Column(float, pa.Check.in_range(0, 1), nullable=True) for name in ("p_value", "p_holm")},
+        "n_compared": _count(),
+        "note": pa.Column(**_text),
+    },
+    unique=["row", "metric"],
+    strict=True,
+)
+
 ERRORS = pa.DataFrameSchema(
     {
         "sample_id": pa.Column(unique=True, **_text),
@@ -124,6 +146,8 @@ ERRORS = pa.DataFrameSchema(
         "y_true": pa.Column(**_text),
         "y_pred": pa.Column(**_text),
         "confidence": pa.Column(float, pa.Check.in_range(0, 1), coerce=True),
+        "causes": pa.Column(**_text),
+        "note": pa.Column(**_text),
     },
     strict=False,
 )

@@ -152,6 +152,8 @@ def fingerprints(study: Study) -> dict[str, str]:
             parts.append(_input_digest(study))
         if "training" in stage.sections:
             parts.append(_weights_digest(study))
+        if "study" in stage.sections:
+            parts.append(_ablation_digest(study))
         chained = result[stage.key] = _digest("\n".join(parts).encode())
     return result
 
@@ -238,6 +240,11 @@ def _cohort_digest(cohort: CohortParams) -> str:
     listing = "".join(f"{p.relative_to(folder)} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
     labels = None if cohort.labels is None else project_file(cohort.labels)
     return _digest(listing.encode()) + (file_sha256(labels) if labels is not None and labels.is_file() else "")
+
+
+def _ablation_digest(study: Study) -> str:
+    file = None if study.study.ablation is None else project_file(study.study.ablation)
+    return file_sha256(file) if file is not None and file.is_file() else ""
 
 
 def _weights_digest(study: Study) -> str:

@@ -1,6 +1,8 @@
 """From cached pixels to network input: crop, window, and for training small changes that keep the anatomy true.
 
-Flips are left out on purpose: front and back, top and bottom carry the diagnosis on a sagittal image.
+All images of a batch are changed at once, each by its own draw, in millimetres, degrees and HU; torchvision's
+transforms change whole batches alike. Top and bottom are never exchanged, and the sides only where the parameters say
+that they are left and right: front and back carry the diagnosis on a sagittal image.
 """
 
 import math
@@ -13,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from helpers.study.params import TrainingParams
+from helpers.study.params import THREE_WINDOWS, TrainingParams
 
 EIGHT_BIT_WINDOW = (127.5, 255.0)
 SHOWN_CHANNEL = 1  # the middle one of three neighbouring planes
@@ -73,9 +75,12 @@ class InputTransform:
         Rotation stands for the patient's posture and the set-up of the reformat, shift for where a reader puts the
         centre, scale for body size, blur for kernel and slice thickness, window for the reader's and the scanner's
         habits, noise for dose, gamma for what a viewer or an export does to grey values; a black edge above or below
-        for pictures and scan ranges that end near the vertebra.
+        for pictures and scan ranges that end near the vertebra; mirror, where allowed, for bodies that are near even.
         """
         images = self._moved(_with_channels(pixels), generator)
+        if self.params.mirror:
+            is_mirrored = torch.rand(len(images), generator=generator) < 0.5
+            images = torch.where(is_mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
         if self.params.blur_mm:
             sigma = torch.rand(len(images), generator=generator) * self.params.blur_mm
             images = blurred(images, sigma_px=sigma / self.spacing_mm)
@@ -104,8 +109,13 @@ class InputTransform:
         """Undo the normalisation of the middle channel, for pictures."""
         return (channel * self.std[SHOWN_CHANNEL] + self.mean[SHOWN_CHANNEL]).clamp(0, 1).numpy()
 
-    def _window(self) -> tuple[float, float]:
-        return (self.params.window_center, self.params.window_width) if self.is_hu else EIGHT_BIT_WINDOW
+    def _window(self) -> tuple[Tensor, Tensor]:
+        """Centre and width for each channel, (1, 1 or 3, 1, 1)."""
+        windows = [(self.params.window_center, self.params.window_width) if self.is_hu else EIGHT_BIT_WINDOW]
+        if self.params.channels == "windows" and self.is_hu:
+            windows = THREE_WINDOWS
+        center, width = torch.tensor(windows).T
+        return center.view(1, -1, 1, 1), width.view(1, -1, 1, 1)
 
     def _finished(self, images: Tensor) -> Tensor:
         """Cropped pixels → network input, without chance."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pandas as pd
-from torchvision.models import ResNet
+from torch import nn
 
 from helpers.study.params import TrainingParams
 from helpers.training.model import parameter_table
@@ -23,9 +23,9 @@ def describe(initialisation: Initialisation) -> pd.DataFrame:
     return pd.DataFrame(rows.items(), columns=["property", "value"])
 
 
-def model_card(network: ResNet, *, params: TrainingParams, initialisation: Initialisation) -> dict[str, Any]:
+def model_card(network: nn.Module, *, params: TrainingParams, initialisation: Initialisation) -> dict[str, Any]:
     """Facts about the model for `model.json`."""
-    stages = parameter_table(network)
+    stages = parameter_table(network, params=params)
     return {
         "backbone": params.backbone,
         "initialisation": {

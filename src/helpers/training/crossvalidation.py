@@ -2,25 +2,37 @@
 
 import hashlib
 import json
+import logging
+import math
+import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file
-from torchvision.models import ResNet
+from torch import nn
 
 from helpers.study.artefacts import write_json_atomic
+from helpers.study.engine import compute
 from helpers.study.params import TrainingParams
+from helpers.study.progress import duration
+from helpers.study.schemas import UNUSED
 from helpers.study.stages import package_digest
 from helpers.training.augmentation import InputTransform
 from helpers.training.data import HEIGHT_RATIOS, Samples, TrainingDataError
-from helpers.training.fit import Fit, Task, write_tensors
+from helpers.training.features import FrozenFeatures, choose_route, features_folder, map_shape, remove_features
+from helpers.training.fit import Fit, Report, Task, write_tensors
+from helpers.training.inputs import FeatureInputs, Inputs, PixelInputs
 from helpers.training.model import build_model
 from helpers.training.weights import Initialisation, check_input
+
+logger = logging.getLogger(__name__)
 
 MODEL_SEED = 0x5EED  # apart from the epochs' (seed, fold, epoch)
 
@@ -63,7 +75,7 @@ def make_deterministic(threads: int) -> None:
 
 def cross_validate(
     samples: Samples, splits: pd.DataFrame, *, params: TrainingParams, initialisation: Initialisation,
-    spacing_mm: float, folder: Path, report: Callable[[str], None],
+    spacing_mm: float, folder: Path, report: Callable[[str], None], executor: Optional[Executor] = None,
 ) -> CrossValidation:  # fmt: skip
     """Fit every fold with every seed.
 
@@ -83,6 +95,8 @@ def cross_validate(
         Where checkpoints go; finished folds found there are used again if nothing they depend on has changed.
     report
         Called with a line of text as training goes on.
+    executor
+        Computes the fits, each as one task that reads and writes `folder`; None: one after the other, here.
 
     Returns
     -------
@@ -91,7 +105,8 @@ def cross_validate(
     Raises
     ------
     TrainingDataError
-        If a fold lacks a class, or heights are to be learned that no sample has.
+        If a fold lacks a class or has fewer training patients than asked for, or heights are to be learned that no
+        sample has.
     WeightsError
         If the starting point was made for another input.
     """
@@ -100,52 +115,120 @@ def cross_validate(
             f"training.auxiliary: heights needs the columns {', '.join(HEIGHT_RATIOS)} in the labels table; choose none"
         )
     check_input(initialisation, params, spacing_mm=spacing_mm)
+    if params.shuffle_labels:
+        samples = samples.with_shuffled_labels(seed=params.seeds[0])
     make_deterministic(params.threads)
     device = choose_device(params.device)
     transform = InputTransform(params, spacing_mm, samples.is_hu, initialisation.mean, initialisation.std)
     folds = sorted(int(fold) for fold in splits["fold"].unique())
-    tasks = [Task(fold, seed, samples.rows_of(splits, fold=fold)) for seed in params.seeds for fold in folds]
+    rows = {fold: samples.rows_of(splits, fold=fold, train_patients=params.train_patients) for fold in folds}
+    tasks = [Task(fold, seed, rows[fold]) for seed in params.seeds for fold in folds]
     digest = _digest(samples, params=params, initialisation=initialisation, transform=transform)
-    results = []
-    for number, task in enumerate(tasks):
-        prefix = f"fit {number + 1}/{len(tasks)} (fold {task.fold}, seed {task.seed})"
-        results.append(
-            _fit_or_reuse(
-                task, samples=samples, transform=transform, initialisation=initialisation, device=device,
-                folder=folder, digest=digest, report=lambda line, prefix=prefix: report(f"{prefix}, {line}"),
-            )
-        )  # fmt: skip
+    fits = _Fits(samples, transform, initialisation, device, folder.resolve(), digest)
+    results = fits.run(tasks, report=report, executor=executor)
     _remove_foreign(folder, {task.name for task in tasks})
     history = pd.DataFrame([record for result in results for record in result["history"]])
     predictions = pd.concat([_predictions(r, t, samples=samples) for r, t in zip(results, tasks, strict=True)])
     return CrossValidation(history, predictions.reset_index(drop=True))
 
 
-def _fit_or_reuse(
-    task: Task, *, samples: Samples, transform: InputTransform, initialisation: Initialisation,
-    device: torch.device, folder: Path, digest: str, report: Callable[[str], None],
-) -> dict[str, Any]:  # fmt: skip
-    digest = hashlib.sha256(
-        (digest + "".join(f"{name}{rows.tolist()}" for name, rows in task.rows.items())).encode()
-    ).hexdigest()
-    done = folder / f"{task.name}.json"
-    weights = folder / f"{task.name}.safetensors"
-    if done.is_file() and weights.is_file():
+@dataclass(frozen=True)
+class _Fits:
+    """All fits of a run, and what they share."""
+
+    samples: Samples
+    transform: InputTransform
+    initialisation: Initialisation
+    device: torch.device
+    folder: Path
+    digest: str
+
+    def run(
+        self, tasks: list[Task], *, report: Callable[[str], None], executor: Optional[Executor]
+    ) -> list[dict[str, Any]]:
+        """Fit what is not finished; the results of all, in order."""
+        waiting = [task for task in tasks if self._finished(task) is None]
+        if waiting:
+            inputs = self._inputs(tasks, report)
+            if executor is None:
+                self._fit_here(waiting, inputs=inputs, report=report)
+            else:
+                compute(
+                    partial(self.fit, inputs=inputs), waiting, executor=executor,
+                    report=lambda done, total: report(f"{done} of {total} fits finished"),
+                )  # fmt: skip
+        remove_features(self.folder)
+        return [self._finished(task) for task in tasks]
+
+    def _fit_here(self, tasks: list[Task], *, inputs: Inputs, report: Callable[[str], None]) -> None:
+        started = time.monotonic()
+
+        def say(line: str, share: float, *, number: int) -> None:
+            done = (number + share) / len(tasks)
+            left = duration((time.monotonic() - started) * (1 - done) / done)
+            task = tasks[number]
+            report(f"fit {number + 1}/{len(tasks)} (fold {task.fold}, seed {task.seed}), {line}, about {left} left")
+
+        for number, task in enumerate(tasks):
+            self.fit(task, inputs=inputs, report=partial(say, number=number))
+
+    def _digest(self, task: Task) -> str:
+        rows = "".join(f"{name}{rows.tolist()}" for name, rows in task.rows.items())
+        return hashlib.sha256((self.digest + rows).encode()).hexdigest()
+
+    def _finished(self, task: Task) -> dict[str, Any] | None:
+        done, weights = self.folder / f"{task.name}.json", self.folder / f"{task.name}.safetensors"
+        if not (done.is_file() and weights.is_file()):
+            return None
         result = json.loads(done.read_text(encoding="utf-8"))
-        if result["digest"] == digest:
-            return result
-    done.unlink(missing_ok=True)
-    params = transform.params
-    torch.manual_seed(int(np.random.SeedSequence([MODEL_SEED, task.seed, task.fold]).generate_state(1)[0]))
-    network = build_model(params, n_classes=len(samples.classes), initialisation=initialisation)
-    fit = Fit(network, samples=samples, task=task, transform=transform, params=params, device=device)
-    history = fit.run(checkpoint=folder / f"{task.name}.resume.safetensors", digest=digest, report=report)
-    report("predicting")
-    logits = fit.predict(np.arange(len(samples.table))).numpy()
-    write_tensors(weights, network.state_dict(), metadata=checkpoint_metadata(samples, transform=transform))
-    result = {"digest": digest, "history": [asdict(record) for record in history], "logits": logits.tolist()}
-    write_json_atomic(done, result)
-    return result
+        return result if result["digest"] == self._digest(task) else None
+
+    def _inputs(self, tasks: list[Task], report: Callable[[str], None]) -> Inputs:
+        """Stored outputs of the frozen stages where that is cheaper, otherwise pixels.
+
+        All fits count, finished or not, so that a resumed run goes the same way.
+        """
+        params = self.transform.params
+        network = self._network(tasks[0])
+        value_bytes = 2 if params.precision == "bf16" else 4
+        route = choose_route(
+            params,
+            n_images=len(self.samples.images),
+            fit_sizes=[(len(task.rows["train"]), len(task.rows["validation"])) for task in tasks],
+            image_bytes=math.prod(map_shape(network, params=params)) * value_bytes,
+        )
+        logger.info("%s", route.reason)
+        report(route.reason)
+        if not route.n_versions:
+            return PixelInputs(self.samples, self.transform, self.device)
+        folder = features_folder(self.folder, digest=self.digest, n_versions=route.n_versions)
+        features = FrozenFeatures(folder, n_versions=route.n_versions)
+        features.compute(network, samples=self.samples, transform=self.transform, device=self.device, report=report)
+        return FeatureInputs(features, params, self.device)
+
+    def _network(self, task: Task) -> nn.Module:
+        torch.manual_seed(int(np.random.SeedSequence([MODEL_SEED, task.seed, task.fold]).generate_state(1)[0]))
+        return build_model(
+            self.transform.params, n_classes=len(self.samples.classes), initialisation=self.initialisation
+        )
+
+    def fit(self, task: Task, *, inputs: Inputs, report: Report = lambda line, share: None) -> None:
+        """Train and keep one network; going on from its last epoch where it was interrupted."""
+        params = self.transform.params
+        make_deterministic(params.threads)
+        done, digest = self.folder / f"{task.name}.json", self._digest(task)
+        done.unlink(missing_ok=True)
+        network = self._network(task)
+        fit = Fit(network, inputs=inputs, samples=self.samples, task=task, params=params, device=self.device)
+        history = fit.run(
+            checkpoint=self.folder / f"{task.name}.resume.safetensors", digest=digest,
+            report=report,
+        )  # fmt: skip
+        logits = fit.predict(np.arange(len(self.samples.table))).numpy()
+        metadata = checkpoint_metadata(self.samples, transform=self.transform)
+        write_tensors(self.folder / f"{task.name}.safetensors", network.state_dict(), metadata=metadata)
+        result = {"digest": digest, "history": [asdict(record) for record in history], "logits": logits.tolist()}
+        write_json_atomic(done, result)
 
 
 def checkpoint_metadata(samples: Samples, *, transform: InputTransform) -> dict[str, str]:
@@ -160,7 +243,7 @@ def checkpoint_metadata(samples: Samples, *, transform: InputTransform) -> dict[
     return {"input": json.dumps(about), "training": transform.params.model_dump_json()}
 
 
-def load_network(file: Path, *, params: TrainingParams, n_classes: int) -> ResNet:
+def load_network(file: Path, *, params: TrainingParams, n_classes: int) -> nn.Module:
     """Rebuild a trained network from its checkpoint, in evaluation mode on the CPU.
 
     Raises
@@ -192,7 +275,7 @@ def _remove_foreign(folder: Path, names: set[str]) -> None:
 
 
 def _predictions(result: dict[str, Any], task: Task, *, samples: Samples) -> pd.DataFrame:
-    split = np.empty(len(samples.table), dtype=object)
+    split = np.full(len(samples.table), UNUSED, dtype=object)
     for name, rows in task.rows.items():
         split[rows] = name
     table = samples.table.rename(columns={"label": "y_true"})[["sample_id", "PatientID", "y_true"]]

@@ -11,7 +11,7 @@ from helpers.study import Run
 from helpers.training.augmentation import InputTransform
 from helpers.training.crossvalidation import choose_device, load_network, make_deterministic
 from helpers.training.data import Samples
-from helpers.training.fit import predict
+from helpers.training.inputs import predict
 
 
 def score_external(

@@ -6,7 +6,7 @@ All randomness of an epoch comes from (seed, fold, epoch), so a resumed fit is t
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -16,20 +16,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from sklearn.metrics import recall_score
 from torch import Tensor, nn
-from torchvision.models import ResNet
 
 from helpers.study.artefacts import write_atomic
 from helpers.study.params import TrainingParams
-from helpers.training.augmentation import InputTransform
 from helpers.training.average import MovingAverage
-from helpers.training.data import Batch, Samples, n_batches, training_batches
+from helpers.training.data import Batch, Samples, balanced_draw, n_batches, shuffled_batches
+from helpers.training.inputs import Inputs
 from helpers.training.losses import TrainingLoss, class_weights
-from helpers.training.model import STAGE_MODULES, logits_and_heights, set_training
+from helpers.training.model import learned_state, logits_and_heights, set_training
+from helpers.training.precision import autocast
 
 logger = logging.getLogger(__name__)
 
+Report = Callable[[str, float], None]
+
 WARM_UP = 0.1
-PREDICT_BATCH = 64
 
 
 class DivergenceError(RuntimeError):
@@ -76,10 +77,10 @@ class Fit:
     ----------
     network
         From `build_model`; changed in place.
+    inputs
+        Pixels, or stored outputs of the frozen stages.
     samples, task
-        Data and the rows of this fit.
-    transform
-        Input transform with the augmentation.
+        Labels and the rows of this fit.
     params
         Optimisation.
     device
@@ -87,12 +88,15 @@ class Fit:
     """
 
     def __init__(
-        self, network: ResNet, *, samples: Samples, task: Task, transform: InputTransform,
-        params: TrainingParams, device: torch.device,
+        self, network: nn.Module, *, inputs: Inputs, samples: Samples, task: Task, params: TrainingParams,
+        device: torch.device,
     ) -> None:  # fmt: skip
         self.network = network.to(device)
-        self.samples, self.task, self.transform, self.params, self.device = samples, task, transform, params, device
-        weights = class_weights(samples.targets()[task.rows["train"]], n_classes=len(samples.classes))
+        self.trunk = inputs.trunk(self.network)
+        self.inputs, self.samples, self.task, self.params, self.device = inputs, samples, task, params, device
+        weights = torch.ones(len(samples.classes))
+        if params.class_balance == "weights":
+            weights = class_weights(samples.targets()[task.rows["train"]], n_classes=len(samples.classes))
         self.loss = TrainingLoss(
             weights, label_smoothing=params.label_smoothing, auxiliary_weight=params.auxiliary_weight
         ).to(device)
@@ -102,7 +106,7 @@ class Fit:
         self.history: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
 
-    def run(self, *, checkpoint: Path, digest: str, report: Callable[[str], None]) -> list[EpochRecord]:
+    def run(self, *, checkpoint: Path, digest: str, report: Report) -> list[EpochRecord]:
         """Train until the last epoch or until patience runs out, then load the best epoch into the network.
 
         Parameters
@@ -112,7 +116,7 @@ class Fit:
         digest
             Hash of everything that the fit depends on; a checkpoint with another digest is not used.
         report
-            Called with a line of text as training goes on.
+            Called with a line of text and the share of the fit that is done.
         """
         self._resume(checkpoint, digest)
         while len(self.history) < self.params.epochs and not self._out_of_patience():
@@ -122,19 +126,31 @@ class Fit:
         checkpoint.unlink(missing_ok=True)
         return self.history
 
-    def _epoch(self, epoch: int, report: Callable[[str], None]) -> None:
+    def _epoch(self, epoch: int, report: Report) -> None:
         generator = self.task.generator(epoch)
         torch.manual_seed(generator.initial_seed())  # for dropout, which draws from the global generator
-        set_training(self.network, frozen_stages=self.params.frozen_stages)
-        batches = training_batches(
-            self.samples, self.task.rows["train"], transform=self.transform,
-            batch_size=self.params.batch_size, generator=generator,
-        )  # fmt: skip
+        set_training(self.network, params=self.params)
         losses = []
-        for step, batch in enumerate(batches):
+        for step, batch in enumerate(self._batches(epoch, generator)):
             losses.append(self.step(batch, step=epoch * self.steps_per_epoch + step))
-            report(f"epoch {epoch + 1}/{self.params.epochs}, batch {step + 1}/{self.steps_per_epoch}")
+            share = (epoch + (step + 1) / self.steps_per_epoch) / self.params.epochs
+            report(self._progress(epoch, step=step, loss=losses[-1]), share)
         self._validate(epoch, train_loss=float(np.mean(losses)))
+
+    def _progress(self, epoch: int, *, step: int, loss: float) -> str:
+        line = f"epoch {epoch + 1}/{self.params.epochs}, batch {step + 1}/{self.steps_per_epoch}, loss {loss:.2f}"
+        if not self.history:
+            return line
+        return f"{line}, validation balanced accuracy {self.history[-1].validation_balanced_accuracy:.2f}"
+
+    def _batches(self, epoch: int, generator: torch.Generator) -> Iterator[Batch]:
+        targets, heights = torch.from_numpy(self.samples.targets()), torch.from_numpy(self.samples.heights())
+        train = self.task.rows["train"]
+        if self.params.class_balance == "sampling":
+            train = balanced_draw(train, targets=targets[train], generator=generator)
+        for rows in shuffled_batches(train, batch_size=self.params.batch_size, generator=generator):
+            images = self.inputs.training(rows, epoch=epoch, generator=generator)
+            yield Batch(images, targets[rows], heights[rows])
 
     def step(self, batch: Batch, *, step: int) -> float:
         """Learn from one batch and give its loss; `step` counts from 0 over all epochs."""
@@ -143,7 +159,7 @@ class Fit:
             group["lr"] = group["peak"] * factor
         with autocast(self.device, self.params.precision):
             images = batch.images.to(self.device, memory_format=torch.channels_last)
-            logits, predicted = logits_and_heights(self.network, images)
+            logits, predicted = logits_and_heights(self.network.fc, self.trunk(images))
         targets, heights = batch.targets.to(self.device), batch.heights.to(self.device)
         loss = self.loss(logits.float(), targets, predicted=predicted, heights=heights)
         if not torch.isfinite(loss):
@@ -162,11 +178,11 @@ class Fit:
         rows = self.task.rows["validation"]
         targets = torch.from_numpy(self.samples.targets()[rows])
         candidate = self.network if self.average is None else self.average.network
-        logits = self._predict(candidate, rows)
+        logits = self.inputs.logits(candidate, rows)
         validation_loss = self.loss.cross_entropy(logits.to(self.device), targets.to(self.device)).item()
         is_best = not self.history or validation_loss < min(record.validation_loss for record in self.history)
         if is_best:
-            self.best = {name: tensor.detach().clone() for name, tensor in self._learned_state(candidate).items()}
+            self.best = {name: tensor.clone() for name, tensor in self._learned(candidate).items()}
         # balanced accuracy over the classes that the validation part holds
         score = recall_score(targets, logits.argmax(1), labels=targets.unique(), average="macro", zero_division=0)
         rate = self.optimizer.param_groups[-1]["lr"]
@@ -176,10 +192,7 @@ class Fit:
 
     def predict(self, rows: np.ndarray) -> Tensor:
         """(len(rows), K) float32 logits on the CPU, without augmentation."""
-        return self._predict(self.network, rows)
-
-    def _predict(self, network: nn.Module, rows: np.ndarray) -> Tensor:
-        return predict(network, self.samples.images, rows=rows, transform=self.transform, device=self.device)
+        return self.inputs.logits(self.network, rows)
 
     def _out_of_patience(self) -> bool:
         best = max((record.epoch for record in self.history if record.is_best), default=0)
@@ -191,20 +204,17 @@ class Fit:
             for index, state in self.optimizer.state_dict()["state"].items()
             for name, tensor in state.items()
         }
-        tensors = {f"network.{name}": tensor for name, tensor in self._learned_state(self.network).items()}
+        tensors = {f"network.{name}": tensor for name, tensor in self._learned(self.network).items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()} | moments
         if self.average is not None:
-            average = self._learned_state(self.average.network)
+            average = self._learned(self.average.network)
             tensors |= {f"average.{name}": tensor.clone() for name, tensor in average.items()}
         history = json.dumps([asdict(record) for record in self.history])
         # not flushed to disk: it survives the death of the process, and after a power cut a torn one is not used
         write_tensors(file, tensors, metadata={"digest": digest, "history": history}, flush=False)
 
-    def _learned_state(self, network: nn.Module) -> dict[str, Tensor]:
-        """Everything that training changes: frozen stages stay as the initialisation made them."""
-        frozen = {name for stage in STAGE_MODULES[: self.params.frozen_stages] for name in stage}
-        state = network.state_dict()
-        return {name: tensor for name, tensor in state.items() if name.partition(".")[0] not in frozen}
+    def _learned(self, network: nn.Module) -> dict[str, Tensor]:
+        return learned_state(network, params=self.params)
 
     def _resume(self, file: Path, digest: str) -> None:
         state = _read_matching(file, digest)
@@ -224,40 +234,6 @@ class Fit:
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
-def predict(
-    network: nn.Module, images: np.ndarray, *, rows: np.ndarray, transform: InputTransform, device: torch.device
-) -> Tensor:
-    """Logits of some cached images, averaged over the transform's views: (len(rows), K) float32 on the CPU.
-
-    Parameters
-    ----------
-    network
-        On `device`; left in evaluation mode.
-    images
-        (N, H, W) or (N, 3, H, W) cached images.
-    rows
-        Which of them, in order.
-    transform
-        The network's input transform.
-    """
-    network.eval()
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(rows), PREDICT_BATCH):
-            views = []
-            for view in transform.views(images[rows[start : start + PREDICT_BATCH]]):
-                with autocast(device, transform.params.precision):
-                    logits = network(view.to(device, memory_format=torch.channels_last))
-                views.append(logits.float().cpu())
-            parts.append(torch.stack(views).mean(dim=0))
-    return torch.cat(parts).clone()
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """bf16 autocast where the parameters ask for it."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
 def schedule(step: int, *, total: int) -> float:
     """Learning-rate factor: linear warm-up over the first tenth of all steps, then a half cosine to zero."""
     warm_up = max(1, round(WARM_UP * total))
@@ -266,7 +242,7 @@ def schedule(step: int, *, total: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
 
 
-def parameter_groups(network: ResNet, params: TrainingParams) -> list[dict]:
+def parameter_groups(network: nn.Module, params: TrainingParams) -> list[dict]:
     """AdamW groups: the backbone learns slower than the head; norms and biases are not decayed."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

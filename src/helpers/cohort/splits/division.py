@@ -1,4 +1,4 @@
-"""Who is trained on and who is tested: by patient, by site, by date, as somebody else divided, or the paper's by image.
+"""Who is trained on and who is tested: by patient, by site, by date, as somebody else divided, or by image.
 
 All are drawn from the samples sorted by `sample_id`, so that the order of rows and files never matters. What is kept
 together is the patient, or with `merge_linked_patients` all patients who share a study or copies of an image.
@@ -10,7 +10,7 @@ from typing import Optional
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from helpers.cohort.labels.split_words import TEST, TRAIN, VALIDATION, named_split
 from helpers.cohort.splits.linked_patients import linked_patients
@@ -213,11 +213,7 @@ def image_holdout(samples: pd.DataFrame, params: SplitParams) -> Iterable[np.nda
     588 + 110 images is one of two pairs that fit both published percentages; that it was drawn by image is inferred.
     Images of one patient may lie on both sides: the audit reports that leak, and it must not be read as a success.
     """
-    if params.merge_linked_patients:
-        raise SplitError(
-            "image_holdout divides by image and cannot keep patients together; set splits.merge_linked_patients: "
-            "false, or take split_method patient_holdout"
-        )
+    _check_divided_by_image(params, instead="patient_holdout")
     images = samples.groupby("label").size()
     classes = len(images)
     if params.test_images < classes or params.test_images > len(samples) - 2 * classes:
@@ -227,12 +223,45 @@ def image_holdout(samples: pd.DataFrame, params: SplitParams) -> Iterable[np.nda
         )
     if images.min() < 3:
         raise SplitError(f"class {images.idxmin()} has {images.min()} images, three are needed ({_counted(images)})")
-    split = np.full(len(samples), TRAIN, dtype=object)
     rest, test = _stratified(samples, np.arange(len(samples)), size=params.test_images, seed=params.split_seed)
-    size = max(classes, round(params.validation_fraction * len(rest)))
+    yield _with_validation_images(samples, rest=rest, test=test, params=params)
+
+
+def image_kfold(samples: pd.DataFrame, params: SplitParams) -> Iterable[np.ndarray]:
+    """Stratified k-fold that ignores patients: beside `patient_kfold` it shows how much a division by image flatters.
+
+    Images of one patient may lie on both sides: the audit reports that leak, and it must not be read as a success.
+    """
+    _check_divided_by_image(params, instead="patient_kfold")
+    images = samples.groupby("label").size()
+    if images.min() < 2 * params.n_folds:
+        raise SplitError(
+            f"class {images.idxmin()} has {images.min()} images, too few for {params.n_folds} folds; lower "
+            f"splits.n_folds, or add images ({_counted(images)})"
+        )
+    for repeat in range(params.n_repeats):
+        folds = StratifiedKFold(params.n_folds, shuffle=True, random_state=_repeat_seed(params, repeat))
+        for rest, test in folds.split(samples, samples["label"]):
+            yield _with_validation_images(samples, rest=rest, test=test, params=params)
+
+
+def _check_divided_by_image(params: SplitParams, *, instead: str) -> None:
+    if params.merge_linked_patients:
+        raise SplitError(
+            f"{params.split_method} divides by image and cannot keep patients together; set "
+            f"splits.merge_linked_patients: false, or take split_method {instead}"
+        )
+
+
+def _with_validation_images(
+    samples: pd.DataFrame, *, rest: np.ndarray, test: np.ndarray, params: SplitParams
+) -> np.ndarray:
+    """The split of each sample: `test`, and of the `rest` some images of each class for validation."""
+    size = max(samples["label"].nunique(), round(params.validation_fraction * len(rest)))
     _, validation = _stratified(samples, rest, size=size, seed=params.split_seed)
+    split = np.full(len(samples), TRAIN, dtype=object)
     split[test], split[validation] = TEST, VALIDATION
-    yield split
+    return split
 
 
 METHODS = {
@@ -242,6 +271,7 @@ METHODS = {
     "temporal": temporal,
     "predefined": predefined,
     "image_holdout": image_holdout,
+    "image_kfold": image_kfold,
 }
 WAYS_OUT = {
     "patient_kfold": "lower splits.n_folds or splits.validation_fraction, or take another split_seed",
@@ -250,6 +280,7 @@ WAYS_OUT = {
     "temporal": "lower splits.test_fraction or splits.validation_fraction, or take split_method patient_holdout",
     "predefined": "correct the column 'split', or take another split_method",
     "image_holdout": "lower splits.test_images or splits.validation_fraction, or take another split_seed",
+    "image_kfold": "lower splits.n_folds or splits.validation_fraction, or take another split_seed",
 }
 
 

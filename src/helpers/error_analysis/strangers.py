@@ -1,0 +1,173 @@
+"""Whether images that are nothing like those the network has learned from are noticed.
+
+The score is the distance to the nearest training images in the network's last features (Sun et al. 2022,
+arXiv:2204.06507). From which distance on to warn is set on validation images; planted strangers show what it finds.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter
+from sklearn.neighbors import NearestNeighbors
+
+from helpers.error_analysis.clustered import patient_codes, ratio_of_sums, resampled_metric
+from helpers.error_analysis.embedding import FeatureSpace
+from helpers.error_analysis.wording import with_interval
+from helpers.evaluation.metrics import weighted_auroc
+from helpers.study import EvaluationParams
+
+NEIGHBOUR = 10
+#: Share of validation images that a warning is allowed to meet.
+FALSE_WARNINGS = 0.05
+SEED = 0
+LEAVES = 150
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """Distance from the training images, and from where on it is a warning.
+
+    Attributes
+    ----------
+    space
+        All samples as one network sees them.
+    neighbours
+        Index of the training features.
+    threshold
+        The distance that `FALSE_WARNINGS` of the validation images exceed.
+    """
+
+    space: FeatureSpace
+    neighbours: NearestNeighbors
+    threshold: float
+
+    @classmethod
+    def of(cls, space: FeatureSpace) -> "Novelty":
+        """Index the training features and set the threshold."""
+        training = space.features[space.rows("train")]
+        neighbours = NearestNeighbors(n_neighbors=min(NEIGHBOUR, len(training)), metric="cosine").fit(training)
+        known = cls(space, neighbours, np.nan)
+        scores = known.score(space.features[space.rows("validation")])
+        return cls(space, neighbours, float(np.quantile(scores, 1 - FALSE_WARNINGS)))
+
+    def score(self, features: np.ndarray) -> np.ndarray:
+        """1 - cosine to the tenth nearest training image: (M,), from 0."""
+        return self.neighbours.kneighbors(features)[0][:, -1]
+
+
+def turned(shares: np.ndarray) -> np.ndarray:
+    """Turned by a quarter."""
+    return np.rot90(shares, axes=(-2, -1))
+
+
+def inverted(shares: np.ndarray) -> np.ndarray:
+    """Black for white."""
+    return 1 - shares.clip(0, 1)
+
+
+def noise(shares: np.ndarray) -> np.ndarray:
+    """Independent grey values."""
+    return np.random.default_rng(SEED).random(shares.shape)
+
+
+def photograph(shares: np.ndarray) -> np.ndarray:
+    """Discs of all sizes that cover each other, whose statistics are those of photographs (Lee et al. 2001)."""
+    rng = np.random.default_rng(SEED)
+    size = shares.shape[-1]
+    rows, columns = np.indices((size, size))
+    pictures = np.zeros((len(shares), size, size))
+    for picture in pictures:
+        radii = size / 40 / rng.uniform(1 / 400, 1, LEAVES) ** 0.5  # density falls with the cube of the radius
+        for radius, row, column, grey in zip(
+            radii, *rng.uniform(0, size, (2, LEAVES)), rng.random(LEAVES), strict=True
+        ):
+            picture[(rows - row) ** 2 + (columns - column) ** 2 < radius**2] = grey
+    smooth = gaussian_filter(pictures, 0.7, axes=(-2, -1))
+    return np.broadcast_to(np.expand_dims(smooth, tuple(range(1, shares.ndim - 2))), shares.shape)
+
+
+STRANGERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
+    {"turned by 90°": turned, "black for white": inverted, "noise": noise, "photograph-like texture": photograph}
+)
+
+
+def planted(pixels: np.ndarray, *, kind: str, window: tuple[float, float]) -> np.ndarray:
+    """Strangers in the type and window of cached images.
+
+    Parameters
+    ----------
+    pixels
+        (N, ..., H, W) int16 HU or uint8 grey.
+    kind
+        Name in `STRANGERS`.
+    window
+        Centre and width of what the network sees, in the unit of the pixels.
+    """
+    center, width = window
+    low = center - width / 2
+    shares = STRANGERS[kind]((pixels.astype(np.float32) - low) / width)
+    limits = np.iinfo(pixels.dtype)
+    return np.rint(shares * width + low).clip(limits.min, limits.max).astype(pixels.dtype)
+
+
+def novelty_table(
+    known: Novelty, *, n: int, external: Mapping[str, tuple[np.ndarray, pd.Series]], params: EvaluationParams
+) -> pd.DataFrame:
+    """What is warned of: held-out images, strangers planted among them, and external cohorts.
+
+    Parameters
+    ----------
+    known
+        Distance from the training images.
+    n
+        Held-out images that are made strangers of, at most.
+    external
+        Cohort → its cached images and their PatientID.
+    params
+        Section `evaluation` of the parameters: replicates, confidence and seed.
+
+    Returns
+    -------
+    One row per group, for reading: images, share with a warning, and AUROC against the held-out images; intervals by
+    patients resampled.
+    """
+    held_out = known.space.held_out
+    tested = known.space.rows("test")
+    patients = known.space.table["PatientID"]
+    own = known.score(known.space.features[tested])
+    groups = {"held-out images of the study": (own, patients.iloc[tested])}
+    chosen = np.sort(np.random.default_rng(SEED).permutation(tested)[:n])
+    pixels = np.asarray(held_out.samples.images[chosen])
+    for kind in STRANGERS:
+        features = known.space.read(planted(pixels, kind=kind, window=held_out.window))
+        groups[kind] = (known.score(features), patients.iloc[chosen])
+    for name, (images, whose) in external.items():
+        groups[f"external cohort {name}"] = (known.score(known.space.read(images)), name + " " + whose)
+    return pd.DataFrame(
+        {
+            "images": name,
+            **_warned(scores, whose, known=known, own=groups["held-out images of the study"], params=params),
+        }
+        for name, (scores, whose) in groups.items()
+    )
+
+
+def _warned(
+    scores: np.ndarray, whose: pd.Series, *, known: Novelty, own: tuple[np.ndarray, pd.Series], params: EvaluationParams
+) -> dict[str, str | int]:
+    warned = ratio_of_sums(scores > known.threshold, np.ones(len(scores)), patients=whose, params=params)
+    row = {"number": len(scores), "share with a warning": with_interval(warned, decimals=2), "AUROC": "–"}
+    if scores is own[0]:
+        return row
+    values, is_stranger = np.concatenate([own[0], scores]), np.repeat([False, True], [len(own[0]), len(scores)])
+    codes = patient_codes([*own[1], *whose])
+    auroc = resampled_metric(
+        lambda weights: weighted_auroc(values, is_stranger, weights=weights[:, codes]),
+        codes=codes,
+        params=params,
+        undefined="a group is not drawn",
+    )
+    return row | {"AUROC": with_interval(auroc, decimals=3)}

@@ -1,0 +1,171 @@
+"""Is the study worse for some images? Error rates by every acquisition and demographic column that the cohort knows.
+
+With many groups some stand out by chance, so each is tested against all other images and the p values are corrected for
+their number (Holm 1979). The test is the score test with patients as clusters (Boos 1992, 10.2307/2685328): its
+variance is that of no difference, and so does not vanish in a group without an error.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from statsmodels.stats.multitest import multipletests
+
+from helpers.cohort.audit.confounds import ACQUISITION_COLUMNS, DEMOGRAPHIC_COLUMNS, acquisition_columns
+from helpers.cohort.audit.patients import age_years, is_numeric
+from helpers.error_analysis.clustered import patient_codes, ratio_of_sums
+from helpers.study import EvaluationParams
+
+MIN_IMAGES, MIN_PATIENTS = 20, 10
+#: More different numbers than this are put into thirds, of images.
+MAX_VALUES = 5
+OTHER_COLUMNS = ("level", "grade")
+COLUMNS = [
+    "factor", "group", "images", "patients", "errors", "error_rate", "ci_low", "ci_high", "difference", "p", "p_holm",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subgroups:
+    """Error rates by group.
+
+    Attributes
+    ----------
+    table
+        One row per factor and group of at least `MIN_IMAGES` images and `MIN_PATIENTS` patients: factor, group,
+        images, patients, errors, error_rate with ci_low and ci_high by patients resampled, difference to the error
+        rate of all other images, p of it, and p_holm, corrected for all rows.
+    too_small
+        "factor: group" of those with fewer.
+    unknown
+        Columns that are missing or empty.
+    alike
+        Columns in which all images have the same value.
+    """
+
+    table: pd.DataFrame
+    too_small: tuple[str, ...]
+    unknown: tuple[str, ...]
+    alike: tuple[str, ...]
+
+
+def errors_by_subgroup(ranked: pd.DataFrame, *, cohort: pd.DataFrame, params: EvaluationParams) -> Subgroups:
+    """Error rate of every group of images that the cohort table can tell apart.
+
+    Parameters
+    ----------
+    ranked
+        Result of `rank_predictions`.
+    cohort
+        The cohort table.
+    params
+        Section `evaluation` of the parameters: replicates, confidence and seed.
+    """
+    tested = cohort.merge(ranked[["sample_id", "is_error"]], on="sample_id", validate="one_to_one")
+    names = [*DEMOGRAPHIC_COLUMNS, *OTHER_COLUMNS, *ACQUISITION_COLUMNS]
+    unknown = tuple(name for name in names if name not in tested or tested[name].isna().all())
+    varying = {*acquisition_columns(tested), *DEMOGRAPHIC_COLUMNS, *OTHER_COLUMNS}
+    rows, too_small, alike = [], [], []
+    for name in names:
+        if name in unknown:
+            continue
+        groups = grouped(tested[name])
+        if name not in varying or groups.nunique() < 2:
+            alike.append(name)
+            continue
+        for group in sorted(groups.dropna().unique()):
+            inside = (groups == group).to_numpy()
+            if inside.sum() < MIN_IMAGES or tested.loc[inside, "PatientID"].nunique() < MIN_PATIENTS:
+                too_small.append(f"{name}: {group}")
+            else:
+                rows.append((name, group, *_compared(tested, inside=inside, params=params)))
+    return Subgroups(_corrected(pd.DataFrame(rows, columns=COLUMNS[:-1])), tuple(too_small), unknown, tuple(alike))
+
+
+def grouped(values: pd.Series) -> pd.Series:
+    """The group of every image as text: ages in years and many different numbers in thirds, all else by value."""
+    if values.name == "PatientAge":
+        values = values.map(age_years, na_action="ignore").astype(float)
+    if is_numeric(values) and values.nunique() > MAX_VALUES:
+        return _thirds(values.astype(float))
+    return values.map(lambda value: f"{value:g}" if isinstance(value, float) else str(value), na_action="ignore")
+
+
+def _thirds(values: pd.Series) -> pd.Series:
+    low, high = values.quantile([1 / 3, 2 / 3])
+    names = {0: f"up to {low:g}", 1: f"{low:g} to {high:g}", 2: f"over {high:g}"}
+    codes = (values > low).astype(int) + (values > high).astype(int)
+    return codes.map(names).where(values.notna())
+
+
+def _compared(tested: pd.DataFrame, *, inside: np.ndarray, params: EvaluationParams) -> Sequence[float]:
+    """Counts, error rate with interval, difference to the rest and its p value, in the order of `COLUMNS`."""
+    wrong = tested["is_error"].to_numpy(dtype=float)
+    rate = ratio_of_sums(wrong[inside], np.ones(inside.sum()), patients=tested["PatientID"][inside], params=params)
+    difference = wrong[inside].mean() - wrong[~inside].mean() if not inside.all() else np.nan
+    p_value = score_test(wrong, inside=inside, patients=tested["PatientID"])
+    limits = [np.nan if limit is None else limit for limit in (rate.ci_low, rate.ci_high)]
+    return (rate.n_samples, rate.n_patients, int(wrong[inside].sum()), rate.estimate, *limits, difference, p_value)
+
+
+def score_test(wrong: np.ndarray, *, inside: np.ndarray, patients: Sequence[str]) -> float:
+    """Two-sided p value of no difference between a group and all other images, images of a patient being alike.
+
+    Parameters
+    ----------
+    wrong
+        (N,) 0 or 1.
+    inside
+        (N,) bool, the group.
+    patients
+        N patients.
+
+    Returns
+    -------
+    In [0, 1]; 1 where nothing differs, as without any error.
+    """
+    scores = (inside - inside.mean()) * (wrong - wrong.mean())
+    of_patients = np.bincount(patient_codes(patients), weights=scores)
+    spread = np.sqrt((of_patients**2).sum())
+    return 1.0 if spread == 0 else float(2 * norm.sf(abs(of_patients.sum()) / spread))
+
+
+def _corrected(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(p_holm=multipletests(table["p"], method="holm")[1] if len(table) else [])
+
+
+def describe_subgroups(found: Subgroups, *, confidence: float) -> str:
+    """What the table says, in sentences.
+
+    Parameters
+    ----------
+    found
+        Result of `errors_by_subgroup`.
+    confidence
+        Above 1 minus this a corrected p value is no finding.
+    """
+    lines = [_worst(found.table, confidence=confidence)]
+    lists = {
+        f"Fewer than {MIN_IMAGES} images or {MIN_PATIENTS} patients, and so left out": found.too_small,
+        "The same in all images": found.alike,
+        "Not known in this cohort": found.unknown,
+    }
+    lines += [f"{title}: {', '.join(names)}." for title, names in lists.items() if names]
+    return "\n\n".join(lines)
+
+
+def _worst(table: pd.DataFrame, *, confidence: float) -> str:
+    if table.empty:
+        return "No column divides the images into groups that are large enough."
+    if table["errors"].sum() == 0:
+        return f"No group has an error; {len(table)} groups were looked at."
+    worst = table.loc[table["error_rate"].idxmax()]
+    n_found = int((table["p_holm"] < 1 - confidence).sum())
+    return (
+        f"The highest error rate is {worst['error_rate']:.1%}, of {worst['factor']} {worst['group']} "
+        f"({worst['errors']} of {worst['images']} images; p = {worst['p_holm']:.2g} after correction). "
+        f"Of {len(table)} groups {n_found or 'none'} differ{'s' if n_found == 1 else ''} from all other images beyond "
+        "chance."
+    )

@@ -1,0 +1,65 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.error_analysis.embedding import FeatureSpace
+from helpers.error_analysis.strangers import STRANGERS, Novelty, novelty_table, planted
+from helpers.study import EvaluationParams
+
+PARAMS = EvaluationParams(n_bootstrap=200)
+WINDOW = (0.0, 2000.0)
+
+
+@pytest.fixture(scope="module")
+def known(held_out, trained) -> Novelty:
+    return Novelty.of(FeatureSpace.of(held_out, predictions=trained[1]))
+
+
+def test_score_is_the_cosine_distance_to_the_tenth_neighbour_or_the_last(known):
+    training = known.space.features[known.space.rows("train")].astype(float)
+    asked = known.space.features[:2].astype(float)
+    norms = np.linalg.norm(asked, axis=1)[:, None] * np.linalg.norm(training, axis=1)
+    expected = np.sort(1 - asked @ training.T / norms, axis=1)[:, min(10, len(training)) - 1]
+    np.testing.assert_allclose(known.score(known.space.features[:2]), expected, atol=1e-3)
+
+
+def test_threshold_lets_most_validation_images_pass(known):
+    scores = known.score(known.space.features[known.space.rows("validation")])
+    assert (scores > known.threshold).sum() == 1  # 5 % of four images, between the last two
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((2, 32, 32), np.int16), ((2, 3, 32, 32), np.int16), ((1, 32, 32), np.uint8)]
+)
+def test_strangers_keep_shape_and_type_and_differ(kind, shape, dtype):
+    pixels = np.random.default_rng(0).integers(0, 255, shape).astype(dtype)
+    window = (127.5, 255.0) if dtype == np.uint8 else WINDOW
+    found = planted(pixels, kind=kind, window=window)
+    assert (found.shape, found.dtype) == (shape, np.dtype(dtype))
+    assert (found != pixels).any()
+
+
+def test_black_for_white_and_back_is_the_image():
+    pixels = np.random.default_rng(0).integers(-900, 900, (2, 8, 8)).astype(np.int16)
+    twice = planted(planted(pixels, kind="black for white", window=WINDOW), kind="black for white", window=WINDOW)
+    np.testing.assert_allclose(twice, pixels, atol=1)
+
+
+def test_texture_has_the_falling_spectrum_of_photographs():
+    pixels = np.zeros((4, 128, 128), dtype=np.int16)
+    pictures = planted(pixels, kind="photograph-like texture", window=WINDOW).astype(float)
+    power = (np.abs(np.fft.fft2(pictures - pictures.mean((1, 2), keepdims=True))) ** 2).mean(0)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(128), np.fft.fftfreq(128)))
+    band = (frequency > 0.02) & (frequency < 0.2)
+    slope = np.polyfit(np.log(frequency[band]), np.log(power[band]), 1)[0]
+    assert -4 < slope < -1.5
+
+
+def test_table_holds_every_group_with_its_images(known):
+    external = {"elsewhere": (np.zeros((3, 36, 36), dtype=np.uint8), pd.Series(["a", "b", "c"]))}
+    table = novelty_table(known, n=4, external=external, params=PARAMS).set_index("images")
+    assert list(table.index) == ["held-out images of the study", *STRANGERS, "external cohort elsewhere"]
+    assert table["number"].tolist() == [6, 4, 4, 4, 4, 3]
+    assert table.loc["held-out images of the study", "AUROC"] == "–"
+    assert table["AUROC"].iloc[1:].str.match(r"^[01]\.\d{3}").all()

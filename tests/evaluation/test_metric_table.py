@@ -1,0 +1,55 @@
+import pandas as pd
+import pytest
+
+from helpers.evaluation.estimates import Metric
+from helpers.evaluation.metric_table import in_words, metric_table, plain_rows, plain_values, side_by_side
+from helpers.evaluation.tables import METRIC_DTYPES, readable
+
+SHARE = Metric(0.5, 0.25, 0.75, "some method", 8, 4)
+UNKNOWN = Metric(float("nan"), None, None, None, 0, 0, note="undefined: nothing is there")
+BARE = Metric(0.125, None, None, None, 8, 4, note="no interval")
+GROUPS = {"all": {"share": SHARE, "other": UNKNOWN}, "A": {"share": BARE}}
+TITLES = {"share": "Some share", "other": "Something else"}
+
+
+@pytest.fixture
+def table():
+    return metric_table(GROUPS, titles=TITLES)
+
+
+def test_one_row_for_each_group_and_metric(table):
+    assert table[["of", "metric", "title"]].to_numpy().tolist() == [
+        ["all", "share", "Some share"],
+        ["all", "other", "Something else"],
+        ["A", "share", "Some share"],
+    ]
+    assert list(table.columns[3:]) == list(METRIC_DTYPES)
+    assert table.loc[0, ["estimate", "ci_low", "ci_high"]].tolist() == [0.5, 0.25, 0.75]
+
+
+def test_table_can_be_made_readable(table):
+    assert readable(table)["metric"].tolist() == ["Some share", "Something else", "Some share"]
+
+
+def test_tables_stand_side_by_side(table):
+    found = side_by_side({"before": table, "after": table.assign(estimate=0.3)}, decimals=2)
+    assert list(found.columns) == ["of", "metric", "before", "after"]
+    assert found["before"].tolist()[1:] == ["not defined", "0.12"]
+    assert found["before"][0].startswith("0.50 (0.25")
+    assert found["after"][0].startswith("0.30 (")
+
+
+def test_plain_values_are_those_of_the_metrics():
+    found = plain_values(GROUPS)
+    assert found["A"]["share"] == BARE.to_json_dict()
+    assert found["all"]["other"]["estimate"] is None
+
+
+def test_plain_rows_hold_nothing_that_json_does_not_know():
+    table = pd.DataFrame({"name": ["a", None], "low": [0.5, float("nan")], "n": pd.array([1, None], dtype="Int64")})
+    assert plain_rows(table) == [{"name": "a", "low": 0.5, "n": 1}, {"name": None, "low": None, "n": None}]
+
+
+def test_columns_get_words_and_empty_ones_go():
+    table = pd.DataFrame({"rival": ["heights"], "p_holm": [0.5], "note": [None]})
+    assert in_words(table).columns.tolist() == ["against", "p after Holm"]

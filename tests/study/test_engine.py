@@ -1,0 +1,99 @@
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from helpers.study.engine import compute, open_executor
+from helpers.study.params import ParameterError, StudyParams
+
+
+def squared(number: int) -> int:
+    if number < 0:
+        raise ValueError("below zero")
+    return number**2
+
+
+def process_id(_: int) -> int:
+    return os.getpid()
+
+
+@contextmanager
+def dask_cluster(folder, *, n_workers=2, n_threads=1):
+    """A scheduler and workers as processes of their own, on loopback; gives its address and the processes."""
+    file = folder / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    options = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard"]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    processes = [subprocess.Popen([*command, *options, "--port", "0"], **quiet)]
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", str(n_threads), "--no-nanny"]
+    for _ in range(n_workers):
+        processes.append(subprocess.Popen([*command, *options, "--local-directory", str(folder)], **quiet))
+    from distributed import Client
+
+    try:
+        with Client(scheduler_file=str(file), timeout=60) as client:
+            client.wait_for_workers(n_workers, timeout=60)
+            address = client.scheduler.address
+        yield address, processes[1:]
+    finally:
+        for process in reversed(processes):
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+def test_one_process_is_no_executor():
+    with open_executor(StudyParams()) as executor:
+        assert executor is None
+
+
+def test_several_processes_give_results_in_order_and_report_each():
+    seen = []
+    with open_executor(StudyParams(jobs=2)) as executor:
+        found = compute(squared, [3, 1, 2], executor=executor, report=lambda done, total: seen.append((done, total)))
+    assert found == [9, 1, 4]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_an_error_in_a_task_is_raised_here():
+    with open_executor(StudyParams(jobs=2)) as executor, pytest.raises(ValueError, match="below zero"):
+        compute(squared, [-1, 2], executor=executor, report=lambda done, total: None)
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_results_when_a_worker_dies(tmp_path):
+    from distributed import Client
+
+    with dask_cluster(tmp_path) as (address, workers):
+        params = StudyParams(engine="dask", scheduler=address)
+        with open_executor(params) as executor:
+            assert compute(squared, range(5), executor=executor, report=lambda done, total: None) == [0, 1, 4, 9, 16]
+            before = set(compute(process_id, range(20), executor=executor, report=lambda done, total: None))
+        workers[0].kill()
+        with Client(address) as client:
+            client.wait_for_workers(1)
+        with open_executor(params) as executor:
+            after = set(compute(process_id, range(20), executor=executor, report=lambda done, total: None))
+        assert before <= {worker.pid for worker in workers}
+        assert after == {workers[1].pid}
+
+
+@pytest.mark.slow
+def test_workers_that_share_a_process_are_refused(tmp_path):
+    with (
+        dask_cluster(tmp_path, n_workers=1, n_threads=2) as (address, _),
+        pytest.raises(ParameterError, match="--nthreads 1"),
+        open_executor(StudyParams(engine="dask", scheduler=address)),
+    ):
+        pass
+
+
+def test_dask_without_an_address_or_an_answer_says_what_to_do(monkeypatch):
+    with pytest.raises(ParameterError, match=r"study\.scheduler"), open_executor(StudyParams(engine="dask")):
+        pass
+    monkeypatch.setattr("helpers.study.engine.CONNECT_SECONDS", 1)
+    params = StudyParams(engine="dask", scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(ParameterError, match="dask scheduler"), open_executor(params):
+        pass
