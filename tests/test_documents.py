@@ -16,7 +16,10 @@ class TestDocument:
 
     def test_every_command_names_its_environment(self, name):
         text = (REPOSITORY / name).read_text(encoding="utf-8")
-        assert re.findall(r"(?<!\.venv/bin/)\bstudy (?:run|check|report|phantom|status|sweep|register-weights)\b", text) == []
+        assert (
+            re.findall(r"(?<!\.venv/bin/)\bstudy (?:run|check|report|phantom|status|sweep|register-weights)\b", text)
+            == []
+        )
 
     def test_every_file_that_is_linked_exists(self, name):
         text = (REPOSITORY / name).read_text(encoding="utf-8")

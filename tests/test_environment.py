@@ -20,11 +20,11 @@ ADDRESS = re.compile(r"https?://|file://|^\s*(-i|-f|--index-url|--extra-index-ur
 
 @pytest.fixture(scope="module")
 def asked() -> list[Requirement]:
-    """Direct dependencies of pyproject.toml: of the study, of the extra `ct`, and of developers."""
+    """Direct dependencies of pyproject.toml: of the study, of its extras, and of developers."""
     content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     texts = [
         *content["project"]["dependencies"],
-        *content["project"]["optional-dependencies"]["ct"],
+        *(text for extra in content["project"]["optional-dependencies"].values() for text in extra),
         *content["dependency-groups"]["dev"],
     ]
     return [Requirement(text) for text in texts]

@@ -52,7 +52,12 @@ def methods_of(folder) -> dict[str, str]:
         ("training", {"auxiliary": "heights", "auxiliary_weight": 0.7}, "Model", "(Huber loss, weight 0.7)"),
         ("training", {"views": 5}, "Augmentation", "means over 5 crops, the plain one and others that are shifted by"),
         ("training", {"views": 6}, "Augmentation", "others that are shifted or scaled by half as much."),
-        ("evaluation", {"n_bootstrap": 555, "confidence": 0.9}, "Evaluation", "90 % intervals from the variance of 555"),
+        (
+            "evaluation",
+            {"n_bootstrap": 555, "confidence": 0.9},
+            "Evaluation",
+            "90 % intervals from the variance of 555",
+        ),
     ],
 )
 def test_parameters_appear_in_the_sentences(make_run, section, values, title, words):

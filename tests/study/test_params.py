@@ -75,7 +75,10 @@ def test_message_begins_with_the_file(complaint, tmp_path):
 
 def test_unknown_name_without_a_near_one_lists_the_valid_names(complaint):
     message = complaint("evaluation: {xyzzy: 1}")
-    assert "evaluation.xyzzy: unknown name; valid names: n_bootstrap, confidence, seed, prevalences, severity_order" in message
+    assert (
+        "evaluation.xyzzy: unknown name; valid names: n_bootstrap, confidence, seed, prevalences, severity_order"
+        in message
+    )
 
 
 @pytest.mark.parametrize(

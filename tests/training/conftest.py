@@ -14,8 +14,9 @@ CLASSES = ("A", "B", "C")
 @pytest.fixture
 def params() -> TrainingParams:
     return TrainingParams(
-        backbone="resnet18", weights="none", frozen_stages=0, batch_norm="learned", input_size=32, epochs=2, batch_size=8, head_units=16,
-        rotation_deg=2.0, shift_mm=0.5, scale_percent=2.0, threads=1,
+        backbone="resnet18", weights="none", frozen_stages=0, batch_norm="learned", input_size=32, epochs=2,
+        batch_size=8, head_units=16, rotation_deg=2.0, shift_mm=0.5,
+        scale_percent=2.0, window_center=0.0, window_width=2000.0, threads=1,
     )  # fmt: skip
 
 

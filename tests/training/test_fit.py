@@ -128,7 +128,7 @@ def test_best_epoch_is_kept_and_patience_stops(samples, transform, params, tmp_p
     training_forward = class_loss.forward
 
     def scripted(network, rows):
-        states.append(network.fc[1].weight.detach().clone())
+        states.append(network.fc[2].weight.detach().clone())
         value = next(losses)
         monkeypatch.setattr(class_loss, "forward", lambda logits, targets: torch.tensor(value))
         return inputs.logits(network, rows)
@@ -141,12 +141,12 @@ def test_best_epoch_is_kept_and_patience_stops(samples, transform, params, tmp_p
     monkeypatch.setattr(fit, "step", step)
     history = run(fit, tmp_path)
     assert [record.is_best for record in history] == [True, True, False, False]
-    assert torch.equal(fit.network.fc[1].weight, states[1])
+    assert torch.equal(fit.network.fc[2].weight, states[1])
 
 
 def test_not_a_number_names_the_setting_to_change(samples, transform, params, tmp_path):
     fit = make_fit(samples, transform, params)
-    nn.init.constant_(fit.network.fc[1].weight, float("nan"))
+    nn.init.constant_(fit.network.fc[2].weight, float("nan"))
     with pytest.raises(DivergenceError, match="training.learning_rate"):
         run(fit, tmp_path)
 
@@ -180,16 +180,16 @@ def test_the_average_is_judged_and_kept_instead_of_the_last_step(samples, transf
     assert all(torch.equal(kept[name], mean[name]) for name in kept)
     plain = make_fit(samples, transform, params.model_copy(update={"ema_decay": 0.0}))
     run(plain, tmp_path)
-    assert not torch.equal(plain.network.fc[1].weight, fit.network.fc[1].weight)
+    assert not torch.equal(plain.network.fc[2].weight, fit.network.fc[2].weight)
 
 
 def test_heights_are_learned_beside_the_classes_where_they_are_known(samples, transform, params, tmp_path):
     """Only the layer of a height that somebody measured moves; predictions hold classes alone."""
     measured = Samples(samples.images, samples.table.assign(anterior_ratio=0.7), samples.classes)
     fit = make_fit(measured, transform, params.model_copy(update={"auxiliary": "heights", "epochs": 1}))
-    before = fit.network.fc[4].heights.bias.detach().clone()
+    before = fit.network.fc[5].heights.bias.detach().clone()
     run(fit, tmp_path)
-    change = (fit.network.fc[4].heights.bias.detach() - before).tolist()
+    change = (fit.network.fc[5].heights.bias.detach() - before).tolist()
     assert change[0] < 0  # towards a height below the normal one
     assert change[1:] == [0, 0]
     assert fit.predict(np.arange(24)).shape == (24, 3)

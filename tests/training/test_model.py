@@ -97,9 +97,9 @@ def test_a_head_for_heights_changes_no_other_weight(params, start):
         networks.append(build_model(chosen, n_classes=3, initialisation=start).state_dict())
     plain, both = networks
     assert set(both) - set(plain) == {
-        f"fc.4.{part}.{kind}" for part in ("classes", "heights") for kind in ("weight", "bias")
+        f"fc.5.{part}.{kind}" for part in ("classes", "heights") for kind in ("weight", "bias")
     }
-    assert torch.equal(plain["fc.4.weight"], both["fc.4.classes.weight"])
+    assert torch.equal(plain["fc.5.weight"], both["fc.5.classes.weight"])
     assert all(torch.equal(plain[name], both[name]) for name in set(plain) & set(both))
 
 
@@ -136,3 +136,12 @@ def test_frozen_statistics_stay_while_their_stage_learns(params, start):
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.named_buffers())
     assert network.layer4[0].bn1.weight.grad is not None
     assert network.fc.training
+
+
+def test_the_head_first_standardises_each_feature(params, start):
+    """Pooled features with a mean far above their spread reach the linear layer centred and of unit variance."""
+    head = build_model(params, n_classes=3, initialisation=start).fc.train()
+    features = 50 + 0.1 * torch.randn(64, 2 * 512)
+    seen = head[0](features)
+    assert seen.mean(0).abs().max() < 1e-3
+    assert (seen.var(0) - 1).abs().max() < 0.1

@@ -134,7 +134,7 @@ def _model(record: RunRecord) -> list[str]:
     sentences = [
         f"A {network_name(record)} was {start.training}.",
         f"Two changes to the stock network: mean and maximum pooling side by side, and a head of {training.head_units} "
-        f"hidden units with dropout {training.dropout:g}.",
+        f"hidden units with batch norm of the pooled features and dropout {training.dropout:g}.",
         _frozen(training),
     ]
     if training.auxiliary == "heights":

@@ -203,7 +203,7 @@ class TrainingParams(Section):
         ".safetensors or .pt file",
     )
     frozen_stages: int = Field(
-        3, ge=0, le=N_STAGES, description="frozen from the input: 1 stem, 2 +layer1, ... 5 +layer4"
+        4, ge=0, le=N_STAGES, description="frozen from the input: 1 stem, 2 +layer1, ... 5 +layer4"
     )
     batch_norm: Literal["learned", "frozen"] = Field(
         "frozen", description="statistics of the stages that learn: those of each batch, or kept as they were"
@@ -219,8 +219,8 @@ class TrainingParams(Section):
         description="what 0 and 1 are: the ends of the window, or after it the darkest 1 % and brightest 0.5 % of each "
         "crop, so that HU and screenshots of an unknown window look alike",
     )
-    window_center: float = Field(0.0, description="HU; the default window is the one that the ct weights were made for")
-    window_width: float = Field(2000.0, gt=0, description="HU")
+    window_center: float = Field(250.0, description="HU")
+    window_width: float = Field(1400.0, gt=0, description="HU")
     channels: Literal["same", "windows"] = Field(
         "same",
         description="the three input channels: the window in each, or a bone, a soft-tissue and a wide window; images "
@@ -229,7 +229,7 @@ class TrainingParams(Section):
     class_balance: Literal["weights", "sampling", "none"] = Field(
         "weights", description="how rare classes count as much as frequent ones: in the loss, in the draw, or not"
     )
-    epochs: int = Field(10, ge=1, le=1000)
+    epochs: int = Field(16, ge=1, le=1000)
     patience: int = Field(5, ge=1, description="epochs without better validation before stopping")
     batch_size: int = Field(16, ge=2)
     learning_rate: float = Field(1.0e-3, gt=0, le=1, description="peak rate of the head")

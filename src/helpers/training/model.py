@@ -50,8 +50,9 @@ def build_model(params: TrainingParams, *, n_classes: int, initialisation: Initi
     """Build the network of one fold.
 
     The backbone keeps torchvision's structure and names. Two things change against the stock network: its average
-    pooling becomes `AverageMaxPool`, and its 1000-class layer a head of dropout, linear, ReLU, dropout, linear; with
-    ``auxiliary: heights`` the last of these is `ClassesAndHeights`.
+    pooling becomes `AverageMaxPool`, and its 1000-class layer a head of batch norm, dropout, linear, ReLU, dropout,
+    linear; with ``auxiliary: heights`` the last of these is `ClassesAndHeights`. Features of a pretrained backbone
+    have a mean far larger than what tells images apart: without the norm, training stays at chance for epochs.
     Weights that are not in `initialisation` are drawn from torch's global generator.
 
     Parameters
@@ -84,6 +85,7 @@ def _head(params: TrainingParams, *, channels: int, n_classes: int) -> nn.Sequen
     units = params.head_units
     with_heights = params.auxiliary == "heights"
     return nn.Sequential(
+        nn.BatchNorm1d(channels),
         nn.Dropout(params.dropout),
         nn.Linear(channels, units),
         nn.ReLU(),
