@@ -98,13 +98,21 @@ def test_few_validation_patients_of_a_class_are_said(samples, splits):
     assert not scarce_validation(many, many[["sample_id"]].assign(fold=0, split="validation"))
 
 
-def test_shuffled_labels_belong_to_patients_and_keep_their_numbers(samples):
-    shuffled = samples.with_shuffled_labels(seed=1).table
-    by_patient = shuffled.groupby("PatientID")["label"]
-    assert (by_patient.nunique() == 1).all()
-    most_frequent = samples.table.groupby("PatientID")["label"].agg(lambda label: label.mode().iloc[0])
-    assert sorted(by_patient.first()) == sorted(most_frequent)
-    assert shuffled.drop(columns="label").equals(samples.table.drop(columns="label"))
+def test_shuffled_labels_belong_to_patients_and_keep_the_class_mix(samples):
+    """Also where every patient has two images of two classes, as here."""
+    tables = [samples.with_shuffled_labels(seed=seed).table for seed in range(40)]
+    for shuffled in tables:
+        assert (shuffled.groupby("PatientID")["label"].nunique() == 1).all()
+        assert shuffled.drop(columns="label").equals(samples.table.drop(columns="label"))
+    shares = pd.concat(tables)["label"].value_counts(normalize=True)
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.05)
+
+
+def test_shuffled_labels_of_patients_with_one_class_are_those_labels(samples):
+    table = samples.table.assign(label=np.repeat(list("ABC") * 6, 2))
+    shuffled = Samples(samples.images, table, samples.classes).with_shuffled_labels(seed=3).table
+    assert shuffled["label"].value_counts().to_dict() == {"A": 12, "B": 12, "C": 12}
+    assert not shuffled["label"].equals(table["label"])
 
 
 def test_shuffled_labels_depend_on_the_seed_and_not_on_the_order_of_rows(samples):

@@ -69,7 +69,7 @@ def test_registered_backbone_comes_back_with_its_input_and_licence(run, folder, 
     assert file == folder / "phantom_resnet18.safetensors"
     start = load_initialisation("phantom", backbone="resnet18")
     assert start.is_transfer
-    assert (start.name, start.intensity, start.window, start.spacing_mm) == ("phantom", "image", (300.0, 2000.0), 0.5)
+    assert (start.name, start.intensity, start.window, start.spacing_mm) == ("phantom", "image", (300.0, 2000.0), 0.714)
     assert start.licence == "Apache-2.0"
     assert "6 simulated CT images of 3 simulated patients" in start.note
     assert not any(name.startswith("fc.") for name in start.state)

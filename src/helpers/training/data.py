@@ -89,12 +89,15 @@ class Samples:
     def with_shuffled_labels(self, *, seed: int) -> Self:
         """Deal the labels out anew between patients: a control in which there is nothing to learn about new patients.
 
-        All images of a patient get one label, that of another patient (the one most frequent there). A network that
+        All images of a patient get one label, that of an image of another patient. A network that
         meets a patient again can remember it, so that a division by image scores above chance and one by patient does
         not (Yagis et al. 2021, 10.1038/s41598-021-01681-w).
         """
-        labels = self.table.groupby("PatientID")["label"].agg(lambda label: label.mode().iloc[0])
-        dealt = np.random.default_rng([seed, LABEL_STREAM]).permutation(labels.to_numpy())
+        rng = np.random.default_rng([seed, LABEL_STREAM])
+        # of one image each, drawn at random: the most frequent label would often be a tie, and ties favour one class
+        drawn = self.table.sort_values("sample_id").sample(frac=1, random_state=rng)
+        labels = drawn.groupby("PatientID")["label"].first()
+        dealt = rng.permutation(labels.to_numpy())
         label_of = dict(zip(labels.index, dealt, strict=True))
         return replace(self, table=self.table.assign(label=self.table["PatientID"].map(label_of)))
 
