@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,15 @@ def test_rotation_is_a_true_rotation_in_pixels(params):
         lengths.append(np.sqrt(12 * values[1]))
     assert 10 < max(angles) <= 21
     np.testing.assert_allclose(lengths, 24, atol=1.5)
+
+
+def test_images_that_may_not_be_written_to_are_taken_without_a_warning(transform):
+    pixels = np.zeros((2, 40, 40), dtype=np.int16)
+    pixels.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        transform.plain(pixels)
+        transform.augmented(pixels, generator=torch.Generator())
 
 
 def test_same_generator_gives_the_same_versions(transform):

@@ -188,7 +188,7 @@ def blurred(images: Tensor, *, sigma_px: Tensor) -> Tensor:
 
 def _with_channels(pixels: np.ndarray) -> Tensor:
     """(N, H, W) → (N, 1, H, W), shown to all three channels alike; (N, 3, H, W) planes stay as they are."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).float()
+    images = torch.from_numpy(np.array(pixels, dtype=np.float32))  # a copy: cached images are read-only
     return images if images.ndim == 4 else images[:, None]
 
 
