@@ -14,7 +14,7 @@ BIN := .venv/bin
 STAMP := .venv/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help env study test lab release lint check lock clean nbdime
+.PHONY: help env study test lab release docs lint check lock clean nbdime
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ release: study ## run the study and copy its report and numbers to reports/
 	@mkdir -p reports
 	@cp runs/default/report.html reports/default.html
 	@cp runs/default/metrics.json reports/default_metrics.json
+
+docs: $(STAMP) ## write the reference of all helpers, from their docstrings, to site/
+	@$(BIN)/pdoc -d numpy -o site helpers
+	@echo "site/index.html"
 
 lint: $(STAMP) ## check style and architecture
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""README and DATA.md are finished, and the commands in them can be pasted."""
+"""README and the other documents are finished, and the commands in them can be pasted."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,15 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["README.md", "DATA.md"])
+DOCUMENTS = sorted(
+    str(path.relative_to(REPOSITORY))
+    for folder in (REPOSITORY, REPOSITORY / "docs")
+    for path in folder.glob("*.md")
+    if path.name != "CHANGELOG.md"  # speaks of commands, and gives none to paste
+)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 class TestDocument:
     def test_no_placeholder_is_left(self, name):
         text = (REPOSITORY / name).read_text(encoding="utf-8")
@@ -24,4 +32,5 @@ class TestDocument:
     def test_every_file_that_is_linked_exists(self, name):
         text = (REPOSITORY / name).read_text(encoding="utf-8")
         files = set(re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text))
-        assert [file for file in sorted(files) if not (REPOSITORY / file).exists()] == []
+        folder = (REPOSITORY / name).parent
+        assert [file for file in sorted(files) if not (folder / file).exists()] == []
