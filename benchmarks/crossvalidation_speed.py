@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from helpers.study import Study, TrainingParams, load_study
 from helpers.training import InputTransform, Samples, build_model, load_initialisation
 from helpers.training.crossvalidation import make_deterministic
-from helpers.training.features import FrozenFeatures
+from helpers.training.features import PASS, FrozenFeatures
 from helpers.training.fit import Fit, Task
 from helpers.training.inputs import PREDICT_BATCH, FeatureInputs, Inputs, PixelInputs
 from helpers.training.model import frozen_stages, set_training
@@ -122,7 +122,8 @@ def frozen_seconds(params: TrainingParams, *, transform: InputTransform, samples
 
     def once() -> None:
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=params.precision == "bf16"):
-            frozen(transform.augmented(pixels, generator=generator))
+            for images in transform.augmented(pixels, generator=generator).split(PASS):
+                frozen(images)
 
     return best_seconds(once) / PREDICT_BATCH
 

@@ -1,6 +1,8 @@
 """The run folder: whole files or none, checked tables, and data that only walk forward."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,19 @@ class TestAtomicWriting:
             raise failure
 
         with pytest.raises(failure):
+            write_atomic(file, write)
+        assert file.read_bytes() == b"old"
+        assert list(tmp_path.iterdir()) == [file]
+
+    def test_a_full_disk_is_named_with_what_to_do(self, tmp_path):
+        file = tmp_path / "a.bin"
+        file.write_bytes(b"old")
+
+        def write(stream):
+            stream.write(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with pytest.raises(OSError, match="No space left on device; free some, .*the same command.*a.bin"):
             write_atomic(file, write)
         assert file.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [file]

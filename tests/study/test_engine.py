@@ -1,12 +1,8 @@
 import os
-import signal
-import subprocess
-import sys
-from contextlib import contextmanager
 
 import pytest
 
-from helpers.study.engine import compute, open_executor
+from helpers.study.engine import compute, open_executor, worker_number
 from helpers.study.params import ParameterError, StudyParams
 
 
@@ -20,28 +16,8 @@ def process_id(_: int) -> int:
     return os.getpid()
 
 
-@contextmanager
-def dask_cluster(folder, *, n_workers=2, n_threads=1):
-    """A scheduler and workers as processes of their own, on loopback; gives its address and the processes."""
-    file = folder / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    options = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard"]
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    processes = [subprocess.Popen([*command, *options, "--port", "0"], **quiet)]
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", str(n_threads), "--no-nanny"]
-    for _ in range(n_workers):
-        processes.append(subprocess.Popen([*command, *options, "--local-directory", str(folder)], **quiet))
-    from distributed import Client
-
-    try:
-        with Client(scheduler_file=str(file), timeout=60) as client:
-            client.wait_for_workers(n_workers, timeout=60)
-            address = client.scheduler.address
-        yield address, processes[1:]
-    finally:
-        for process in reversed(processes):
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+def number_and_process(_: int) -> tuple[int, int]:
+    return worker_number(), os.getpid()
 
 
 def test_one_process_is_no_executor():
@@ -57,13 +33,22 @@ def test_several_processes_give_results_in_order_and_report_each():
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_processes_are_numbered_so_that_each_can_take_a_gpu(monkeypatch):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert worker_number() == 0
+    with open_executor(StudyParams(jobs=2)) as executor:
+        found = compute(number_and_process, range(20), executor=executor, report=lambda done, total: None)
+    assert len({process for _, process in found}) == len(set(found))
+    assert {number for number, _ in found} <= {0, 1}
+
+
 def test_an_error_in_a_task_is_raised_here():
     with open_executor(StudyParams(jobs=2)) as executor, pytest.raises(ValueError, match="below zero"):
         compute(squared, [-1, 2], executor=executor, report=lambda done, total: None)
 
 
 @pytest.mark.slow
-def test_a_cluster_gives_the_same_results_when_a_worker_dies(tmp_path):
+def test_a_cluster_gives_the_same_results_when_a_worker_dies(tmp_path, dask_cluster):
     from distributed import Client
 
     with dask_cluster(tmp_path) as (address, workers):
@@ -81,7 +66,7 @@ def test_a_cluster_gives_the_same_results_when_a_worker_dies(tmp_path):
 
 
 @pytest.mark.slow
-def test_workers_that_share_a_process_are_refused(tmp_path):
+def test_workers_that_share_a_process_are_refused(tmp_path, dask_cluster):
     with (
         dask_cluster(tmp_path, n_workers=1, n_threads=2) as (address, _),
         pytest.raises(ParameterError, match="--nthreads 1"),

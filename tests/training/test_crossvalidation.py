@@ -8,7 +8,14 @@ import torch
 from helpers.study import schemas
 from helpers.study.engine import open_executor
 from helpers.study.params import StudyParams
-from helpers.training import Samples, TrainingDataError, cross_validate, load_initialisation, load_network
+from helpers.training import (
+    Samples,
+    TrainingDataError,
+    WeightsError,
+    cross_validate,
+    load_initialisation,
+    load_network,
+)
 from helpers.training.crossvalidation import choose_device
 
 
@@ -74,8 +81,11 @@ def test_foreign_fits_are_removed(train, brief, tmp_path, splits):
 
 def test_head_that_does_not_fit_a_checkpoint_is_an_error(train, brief, tmp_path):
     train(brief)
-    with pytest.raises(RuntimeError, match="size mismatch"):
-        load_network(tmp_path / "fold0_seed0.safetensors", params=brief, n_classes=5)
+    file = tmp_path / "fold0_seed0.safetensors"
+    with pytest.raises(WeightsError, match=r"(?s)and 5 classes: .*run 03_training again.*size mismatch"):
+        load_network(file, params=brief, n_classes=5)
+    with pytest.raises(WeightsError, match=r"training\.head_units 32"):
+        load_network(file, params=brief.model_copy(update={"head_units": 32}), n_classes=3)
 
 
 def test_result_files_are_plain_json(train, brief, tmp_path):

@@ -93,7 +93,9 @@ def test_a_balanced_draw_has_every_class_equally_often():
 def test_few_validation_patients_of_a_class_are_said(samples, splits):
     warning = scarce_validation(samples.table, splits)
     assert "fewer than 20 patients" in warning
-    assert "fewest in a fold: A 2, B 3, C 1" in warning
+    assert "fewest in a fold: A 2, B 0, C 1" in warning  # one fold has no B
+    with_b = scarce_validation(samples.table, splits[splits["fold"] == 1])
+    assert "B 3, C 1" in with_b
     many = pd.DataFrame({"sample_id": range(60), "PatientID": range(60), "label": ["A", "B", "C"] * 20})
     assert not scarce_validation(many, many[["sample_id"]].assign(fold=0, split="validation"))
 

@@ -4,6 +4,7 @@ A stage may read what earlier stages wrote and write its own artefacts, nothing 
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ from helpers.study.params import ParameterError, Section, Study, load_study, val
 from helpers.study.paths import project_file, short_path
 
 PARAMS_FILE = "params.yaml"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ArtefactError(ValueError):
@@ -56,6 +58,7 @@ ARTEFACTS = {
     "external_index": Artefact("external_index.parquet", "02_preprocessing", schemas.EXTERNAL_INDEX),
     "model": Artefact("model.json", "03_training"),
     "history": Artefact("history.parquet", "03_training", schemas.HISTORY),
+    "start_features": Artefact("start_features.npy", "03_training"),
     "predictions": Artefact("predictions.parquet", "03_training", schemas.PREDICTIONS),
     "external_predictions": Artefact("external_predictions.parquet", "03_training", schemas.EXTERNAL_PREDICTIONS),
     "checkpoints": Artefact("checkpoints/", "03_training"),
@@ -69,21 +72,38 @@ ARTEFACTS = {
 }
 
 
-def write_atomic(path: Path, write: Callable[[IO[bytes]], Any], *, flush: bool = True) -> None:
-    """Let `write` fill a temporary file beside `path`, flush it to disk, then give it its name in one step."""
+@contextlib.contextmanager
+def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
+    """Give a temporary file beside `path` to be filled; it gets the name in one step when the block ends.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; a full disk is named with what to do. What `path` held before stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            write(stream)
-            if flush:
-                stream.flush()
-                os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        yield temporary
+        if flush:
+            os.fsync(handle)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            remedy = f"{error.strerror}; free some, and the same command goes on from here"
+            raise OSError(error.errno, remedy, str(path)) from error
         raise
+    finally:
+        os.close(handle)
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, write: Callable[[IO[bytes]], Any], *, flush: bool = True) -> None:
+    """Let `write` fill a file that then replaces `path`, see `replacing`."""
+    with replacing(path, flush=flush) as temporary, temporary.open("wb") as stream:
+        write(stream)
 
 
 def write_json_atomic(path: Path, content: Any) -> None:

@@ -4,6 +4,7 @@ All three are `concurrent.futures` executors to those who submit tasks, and give
 """
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any, Optional
 from helpers.study.params import ParameterError, StudyParams
 
 CONNECT_SECONDS = 20
+WORKER_VARIABLE = "LOCAL_RANK"  # torchrun's name for the number of a process on its machine
 
 
 @contextmanager
@@ -27,7 +29,8 @@ def open_executor(params: StudyParams) -> Iterator[Optional[Executor]]:
         with _dask_client(params.scheduler) as client:
             yield client.get_executor(pure=False, retries=2)
     elif params.jobs > 1:
-        with ProcessPoolExecutor(params.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(params.jobs, context, _take_number, (context.Value("i", 0),)) as pool:
             yield pool
     else:
         yield None
@@ -51,6 +54,17 @@ def compute(
         for future in futures:
             future.cancel()
     return [future.result() for future in futures]
+
+
+def worker_number() -> int:
+    """Place of this process among the workers of its machine, from 0, by which it chooses its GPU; 0 outside them."""
+    return int(os.environ.get(WORKER_VARIABLE, "0"))
+
+
+def _take_number(counter: Any) -> None:
+    with counter.get_lock():
+        os.environ[WORKER_VARIABLE] = str(counter.value)
+        counter.value += 1
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from helpers.training.data import Samples, TrainingDataError
 from helpers.training.external import score_cohorts, score_external
 from helpers.training.model import build_model, parameter_table
 from helpers.training.registry import register_weights
+from helpers.training.start_features import start_features
 from helpers.training.weights import Initialisation, WeightsError, load_initialisation
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "register_weights",
     "score_cohorts",
     "score_external",
+    "start_features",
 ]

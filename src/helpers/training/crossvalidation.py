@@ -26,11 +26,12 @@ from helpers.study.schemas import UNUSED
 from helpers.study.stages import package_digest
 from helpers.training.augmentation import InputTransform
 from helpers.training.data import HEIGHT_RATIOS, Samples, TrainingDataError
+from helpers.training.distributed import SharedInputs, is_first, require_devices, run_group, use_own_device
 from helpers.training.features import FrozenFeatures, choose_route, features_folder, map_shape, remove_features
 from helpers.training.fit import Fit, Report, Task, write_tensors
 from helpers.training.inputs import FeatureInputs, Inputs, PixelInputs
 from helpers.training.model import build_model
-from helpers.training.weights import Initialisation, check_input
+from helpers.training.weights import Initialisation, WeightsError, check_input
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ def make_deterministic(threads: int) -> None:
 def cross_validate(
     samples: Samples, splits: pd.DataFrame, *, params: TrainingParams, initialisation: Initialisation,
     spacing_mm: float, folder: Path, report: Callable[[str], None], executor: Optional[Executor] = None,
+    n_devices: int = 1,
 ) -> CrossValidation:  # fmt: skip
     """Fit every fold with every seed.
 
@@ -97,6 +99,8 @@ def cross_validate(
         Called with a line of text as training goes on.
     executor
         Computes the fits, each as one task that reads and writes `folder`; None: one after the other, here.
+    n_devices
+        Without an executor: GPUs, or processes on the CPU, that share each fit.
 
     Returns
     -------
@@ -104,6 +108,8 @@ def cross_validate(
 
     Raises
     ------
+    ParameterError
+        If so many devices are not there, or the network cannot be shared.
     TrainingDataError
         If a fold lacks a class or has fewer training patients than asked for, or heights are to be learned that no
         sample has.
@@ -119,12 +125,13 @@ def cross_validate(
         samples = samples.with_shuffled_labels(seed=params.seeds[0])
     make_deterministic(params.threads)
     device = choose_device(params.device)
+    require_devices(n_devices, device=device, params=params)
     transform = InputTransform(params, spacing_mm, samples.is_hu, initialisation.mean, initialisation.std)
     folds = sorted(int(fold) for fold in splits["fold"].unique())
     rows = {fold: samples.rows_of(splits, fold=fold, train_patients=params.train_patients) for fold in folds}
     tasks = [Task(fold, seed, rows[fold]) for seed in params.seeds for fold in folds]
     digest = _digest(samples, params=params, initialisation=initialisation, transform=transform)
-    fits = _Fits(samples, transform, initialisation, device, folder.resolve(), digest)
+    fits = _Fits(samples, transform, initialisation, device, folder.resolve(), digest, n_devices)
     results = fits.run(tasks, report=report, executor=executor)
     _remove_foreign(folder, {task.name for task in tasks})
     history = pd.DataFrame([record for result in results for record in result["history"]])
@@ -142,6 +149,7 @@ class _Fits:
     device: torch.device
     folder: Path
     digest: str
+    n_devices: int
 
     def run(
         self, tasks: list[Task], *, report: Callable[[str], None], executor: Optional[Executor]
@@ -150,8 +158,11 @@ class _Fits:
         waiting = [task for task in tasks if self._finished(task) is None]
         if waiting:
             inputs = self._inputs(tasks, report)
-            if executor is None:
-                self._fit_here(waiting, inputs=inputs, report=report)
+            if executor is None and self.n_devices == 1:
+                self._fit_here(report, waiting, inputs=inputs)
+            elif executor is None:
+                work = partial(self._fit_here, tasks=waiting, inputs=SharedInputs(inputs))
+                run_group(work, device=self.device, n_devices=self.n_devices, report=report)
             else:
                 compute(
                     partial(self.fit, inputs=inputs), waiting, executor=executor,
@@ -160,7 +171,7 @@ class _Fits:
         remove_features(self.folder)
         return [self._finished(task) for task in tasks]
 
-    def _fit_here(self, tasks: list[Task], *, inputs: Inputs, report: Callable[[str], None]) -> None:
+    def _fit_here(self, report: Callable[[str], None], tasks: list[Task], *, inputs: Inputs) -> None:
         started = time.monotonic()
 
         def say(line: str, share: float, *, number: int) -> None:
@@ -216,6 +227,7 @@ class _Fits:
         """Train and keep one network; going on from its last epoch where it was interrupted."""
         params = self.transform.params
         make_deterministic(params.threads)
+        use_own_device(self.device)
         done, digest = self.folder / f"{task.name}.json", self._digest(task)
         done.unlink(missing_ok=True)
         network = self._network(task)
@@ -225,6 +237,8 @@ class _Fits:
             report=report,
         )  # fmt: skip
         logits = fit.predict(np.arange(len(self.samples.table))).numpy()
+        if not is_first():
+            return
         metadata = checkpoint_metadata(self.samples, transform=self.transform)
         write_tensors(self.folder / f"{task.name}.safetensors", network.state_dict(), metadata=metadata)
         result = {"digest": digest, "history": [asdict(record) for record in history], "logits": logits.tolist()}
@@ -248,12 +262,19 @@ def load_network(file: Path, *, params: TrainingParams, n_classes: int) -> nn.Mo
 
     Raises
     ------
-    RuntimeError
+    WeightsError
         If head or backbone do not fit the checkpoint.
     """
     start = Initialisation("none", "replaced by the checkpoint", "")
     network = build_model(params, n_classes=n_classes, initialisation=start)
-    network.load_state_dict(load_file(file))
+    try:
+        network.load_state_dict(load_file(file))
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{file.name} holds another network than training.backbone {params.backbone} with training.head_units "
+            f"{params.head_units}, training.auxiliary {params.auxiliary} and {n_classes} classes: set them as it was "
+            f"trained, or run 03_training again ({error})"
+        ) from error
     return network.eval()
 
 

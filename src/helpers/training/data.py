@@ -171,7 +171,9 @@ def scarce_validation(table: pd.DataFrame, splits: pd.DataFrame) -> str:
     """
     known = splits.query("split == 'validation'").merge(table[["sample_id", "PatientID", "label"]], on="sample_id")
     counts = known.groupby(["fold", "label"])["PatientID"].nunique()
-    scarce = counts[counts < FEW_PATIENTS].groupby("label").min()
+    # a class that a fold's validation part lacks is counted with 0
+    fewest = counts.unstack(fill_value=0).reindex(columns=sorted(set(table["label"])), fill_value=0).min()
+    scarce = fewest[fewest < FEW_PATIENTS]
     if scarce.empty:
         return ""
     listed = ", ".join(f"{label} {number}" for label, number in scarce.items())

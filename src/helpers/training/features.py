@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from helpers.study.artefacts import write_atomic
 from helpers.study.params import TrainingParams
 from helpers.training.augmentation import InputTransform
 from helpers.training.data import Samples
@@ -22,7 +23,8 @@ from helpers.training.model import frozen_stages
 from helpers.training.precision import autocast
 
 VERSION_SEED = 0xF0  # apart from those of models and epochs
-CHUNK = 64
+CHUNK = 64  # images that are changed at random together
+PASS = 16  # images that pass the stages together: with more, maps no longer fit the processor's cache
 FEW_VERSIONS = 4  # with fewer than this, training on stored versions would see too little variety
 
 
@@ -126,10 +128,8 @@ class FrozenFeatures:
         if file.is_file():
             return
         maps = torch.cat([part.permute(0, 2, 3, 1).contiguous() for part in parts])
-        temporary = file.with_suffix(".tmp")
-        with temporary.open("wb") as stream:
-            np.save(stream, (maps.view(torch.int16) if maps.dtype == torch.bfloat16 else maps).numpy())
-        temporary.replace(file)
+        stored = (maps.view(torch.int16) if maps.dtype == torch.bfloat16 else maps).numpy()
+        write_atomic(file, lambda stream: np.save(stream, stored), flush=False)
 
 
 def version_name(version: int) -> str:
@@ -185,7 +185,7 @@ def _nth_view(pixels: np.ndarray, number: int, *, transform: InputTransform) -> 
 def _outputs(
     frozen: nn.Module, batches: Iterator[Tensor], *, params: TrainingParams, device: torch.device
 ) -> Iterator[Tensor]:
-    for images in batches:
+    for images in (part for batch in batches for part in batch.split(PASS)):
         with torch.inference_mode(), autocast(device, params.precision):
             maps = frozen(images.to(device, memory_format=torch.channels_last)).cpu()
         yield maps.clone()

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 
 from helpers.study.params import TrainingParams
+from helpers.training.convolution import quicken_small_maps
 from helpers.training.data import HEIGHT_RATIOS
 from helpers.training.stages import backbone_stages, stock_backbone
 from helpers.training.weights import Initialisation
@@ -76,8 +77,11 @@ def build_model(params: TrainingParams, *, n_classes: int, initialisation: Initi
     if not isinstance(network, ResNet):
         network.flatten = nn.Flatten()  # a ResNet's own forward pass flattens
     network.fc = _head(params, channels=2 * channels, n_classes=n_classes)
-    for stage in frozen_stages(network, params=params):
+    frozen = frozen_stages(network, params=params)
+    for stage in frozen:
         stage.requires_grad_(False)
+    for stage in list(backbone_stages(network, name=params.backbone).values())[len(frozen) :]:
+        quicken_small_maps(stage)
     return network.to(memory_format=torch.channels_last)
 
 
