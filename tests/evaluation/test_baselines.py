@@ -7,6 +7,7 @@ from helpers.evaluation.baselines import (
     HEIGHTS,
     METADATA,
     MOST_FREQUENT,
+    START,
     baseline_predictions,
     linear_model,
     metadata_columns,
@@ -50,6 +51,14 @@ def splits(cohort):
 
 def accuracy(table):
     return (table["y_true"] == table["y_pred"]).mean()
+
+
+def test_features_before_training_are_a_rival(cohort, splits):
+    """Found by sample_id, whatever their order; a sample without features is not answered."""
+    told = pd.DataFrame(np.eye(3)[cohort["label"].map("ABC".find)], index=cohort["sample_id"]).add_prefix("feature_")
+    rival = standard_baselines(cohort, splits=splits, classes="ABC", start_features=told.iloc[:0:-1])[START]
+    assert len(rival) == 119
+    assert accuracy(rival) == 1
 
 
 def test_each_baseline_knows_what_its_columns_know(cohort, splits):

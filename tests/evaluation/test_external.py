@@ -8,6 +8,8 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from helpers.evaluation import external_table, readable
 from helpers.evaluation.external import count_by_grade, evaluate_external, external_samples
+from helpers.evaluation.questions import YOUDEN
+from helpers.evaluation.summary import evaluate as evaluate_own
 from helpers.study import EvaluationParams, schemas
 
 NAMES = {"A": "compression", "B": "burst", "C": "normal"}
@@ -47,13 +49,20 @@ def samples_of(predictions, **columns):
     return table[["cohort", "sample_id", "label"]].assign(level="L1", **columns)
 
 
+INTERNAL = evaluate_own(
+    scored(list("ABC" * 20), folds=1).drop(columns="cohort").assign(split="test"),
+    class_names=NAMES,
+    normal_class="C",
+    **PARAMS.model_dump(),
+)
+
+
 def evaluate(predictions, *, own=None, samples=None):
     return evaluate_external(
         predictions,
+        internal=INTERNAL,
         development=development() if own is None else own,
         samples=samples_of(predictions) if samples is None else samples,
-        class_names=NAMES,
-        normal_class="C",
         params=PARAMS,
     )
 
@@ -126,16 +135,18 @@ def test_the_score_has_its_own_part_of_the_document():
     found = evaluate(predictions, samples=samples_of(predictions, grade=grades))["far"]
     document = json.loads(json.dumps(found.to_json_dict(), allow_nan=False))["fracture_score"]
     assert document["moderate_or_severe_counts"] == {"fractures": 10, "normal": 20, "left_out": 10}
-    assert document["threshold"]["on_validation"]["sensitivity"]["n_samples"] == 24
-    for part, name in (("auroc", "mean_of_seeds"), ("operating_point", "sensitivity"), ("calibration", "brier")):
-        metric = document[part][name]
+    point = document["operating_points"][YOUDEN]
+    assert point["threshold"]["on_validation"]["sensitivity"]["n_samples"] == 24
+    for metric in (
+        document["auroc"]["mean_of_seeds"], point["metrics"]["sensitivity"], document["calibration"]["brier"],
+    ):  # fmt: skip
         assert metric["ci_low"] < metric["estimate"] < metric["ci_high"]
 
 
 def test_without_grades_or_validation_the_parts_that_need_them_are_empty():
     predictions = scored(["A", "C"] * 10)
     score = evaluate(predictions, own=development("AAA"))["far"].score
-    assert (score.moderate_or_severe, score.operating_point, score.threshold) == ({}, {}, None)
+    assert (score.moderate_or_severe, score.operating_points, score.thresholds) == ({}, {}, {})
     assert evaluate(scored(["A"] * 6))["far"].score is None
 
 
@@ -147,7 +158,7 @@ def test_samples_are_listed_by_patient_and_level():
     assert listed["sample_id"].tolist() == ["s001", "s000", "s003", "s002"]
     expected = 1 - ensemble(predictions)["C"].loc[listed["sample_id"]]
     np.testing.assert_allclose(listed["score"], expected)
-    assert listed["called"].tolist() == (listed["score"] >= found["far"].score.threshold.value).tolist()
+    assert listed["called"].tolist() == (listed["score"] >= found["far"].score.thresholds[YOUDEN].value).tolist()
     assert listed["is_right"].tolist() == (listed["called"] == (listed["label"] == "A")).tolist()
     schemas.EXTERNAL_SCORES.validate(listed)
 
@@ -179,3 +190,28 @@ def test_samples_are_counted_by_label_and_grade():
 def test_without_an_external_cohort_there_is_no_sample():
     assert external_samples({}).empty
     assert count_by_grade(external_samples({})).empty
+
+
+def test_drop_is_the_own_value_minus_the_external_one():
+    found = evaluate(scored(list("ABC" * 10)))["far"]
+    drop, own, other = found.drop["accuracy"], INTERNAL.overall["accuracy"], found.by_class.overall["accuracy"]
+    assert drop.estimate == pytest.approx(own.estimate - other.estimate)
+    below = np.hypot(own.estimate - own.ci_low, other.ci_high - other.estimate)
+    assert drop.ci_low == pytest.approx(drop.estimate - below)
+    assert drop.n_patients == 15
+    assert set(found.drop) == {
+        "accuracy", "balanced_accuracy", "macro_auroc",
+        "fracture_sensitivity", "fracture_specificity", "fracture_auroc",
+    }  # fmt: skip
+
+
+def test_fractures_of_unknown_kind_are_compared_as_fractures_alone():
+    found = evaluate(scored(["fracture", "C"] * 10))["far"]
+    assert all(name.startswith("fracture_") for name in found.drop)
+    assert (found.calibration, found.abstention) == ({}, {})
+
+
+def test_calibration_and_abstention_are_told_where_all_classes_are_known():
+    document = evaluate(scored(list("ABC" * 10)))["far"].to_json_dict()
+    assert document["calibration"]["answer given"]
+    assert document["abstention"]["aurc"]["estimate"] >= document["abstention"]["aurc_optimum"]["estimate"]

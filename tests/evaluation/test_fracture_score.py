@@ -6,8 +6,9 @@ import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from helpers.evaluation.fracture_score import assess_scores, auroc_by_seed, calibration, moderate_or_severe_only
+from helpers.evaluation.questions import YOUDEN
 from helpers.evaluation.scores import score_cohort
-from helpers.evaluation.threshold import youden_threshold
+from helpers.evaluation.threshold import carried_thresholds
 from helpers.study import EvaluationParams
 
 PARAMS = EvaluationParams(n_bootstrap=200)
@@ -45,8 +46,10 @@ def test_threshold_decides_and_its_caveat_stands_beside(make_scored):
     labels = np.array(["A", "C", "C"] * 20)
     scores = np.clip(np.where(labels == "A", 0.55, 0.45) + rng.normal(0, 0.2, 60), 0.01, 0.99)
     rows = make_scored(labels, scores)
-    threshold = youden_threshold(rows.assign(split="validation"), normal_class="C", params=PARAMS)
-    found = assess_scores(score(rows), threshold).operating_point
+    thresholds = carried_thresholds(rows.assign(split="validation"), normal_class="C", params=PARAMS)
+    threshold, points = thresholds[YOUDEN], assess_scores(score(rows), thresholds).operating_points
+    assert list(points) == list(thresholds)
+    found = points[YOUDEN]
     assert found["sensitivity"].estimate == pytest.approx((scores[labels == "A"] >= threshold.value).mean())
     assert found["specificity"].estimate == pytest.approx((scores[labels == "C"] < threshold.value).mean())
     assert found["specificity"].n_samples == 40
@@ -65,7 +68,7 @@ def test_calibration_is_that_of_the_probabilities(make_scored):
 
 
 def test_numbers_without_an_honest_interval_have_none(make_scored):
-    found = assess_scores(score(make_scored("AACC" * 4, [0.9, 0.8, 0.1, 0.2] * 4)), None)
+    found = assess_scores(score(make_scored("AACC" * 4, [0.9, 0.8, 0.1, 0.2] * 4)), {})
     assert found.calibration["expected_calibration_error"].ci_low is None
     assert found.calibration["brier_of_share"].ci_low is None
     mean = found.auroc["mean_of_seeds"]
@@ -74,7 +77,7 @@ def test_numbers_without_an_honest_interval_have_none(make_scored):
 
 
 def test_parts_without_what_they_need_are_empty_and_plain(make_scored):
-    found = assess_scores(score(make_scored("AC" * 4, np.linspace(0.1, 0.9, 8))), None)
+    found = assess_scores(score(make_scored("AC" * 4, np.linspace(0.1, 0.9, 8))), {})
     document = json.loads(json.dumps(found.to_json_dict(), allow_nan=False))
-    assert (document["moderate_or_severe"], document["operating_point"], document["threshold"]) == ({}, {}, None)
+    assert (document["moderate_or_severe"], document["operating_points"]) == ({}, {})
     assert document["moderate_or_severe_counts"] == {"fractures": 0, "normal": 4, "left_out": 4}

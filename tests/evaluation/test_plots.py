@@ -145,3 +145,13 @@ def test_half_widths_fall_with_patients(measures, tmp_path):
     figure.savefig(tmp_path / "figure.png")
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == [*measures, "wished for: ± 3 points"]
+
+
+def test_operating_point_lies_on_its_curve_beside_its_counts():
+    counts, curve = np.array([[3, 1], [2, 8]]), np.array([[0, 0.2, 1], [0, 0.75, 1]])
+    ranking, matrix = plots.plot_operating_point(counts, curve=curve).axes
+    line, point, _ = ranking.get_lines()
+    assert (list(line.get_xdata()), list(line.get_ydata())) == (list(curve[0]), list(curve[1]))
+    assert (point.get_xdata()[0], point.get_ydata()[0]) == (0.2, 0.75)
+    assert texts(matrix) == ["3\n75.0 %", "1\n25.0 %", "2\n20.0 %", "8\n80.0 %"]
+    assert (matrix.get_ylabel(), matrix.get_xlabel()) == ("Reference", "Answer")

@@ -52,12 +52,14 @@ def test_no_other_threshold_does_better_under_its_rule(pairs):
 
 @settings(deadline=None)
 @given(PAIRS)
-def test_youden_threshold_is_that_of_the_external_cohorts(pairs):
+def test_thresholds_are_those_of_the_external_cohorts(pairs):
     scores, positive = columns(pairs)
     ids = [str(number) for number in range(len(scores))]
     table = pd.DataFrame({"is_fracture": positive, "score": scores, "sample_id": ids, "PatientID": ids})
-    carried = best_cuts(ScoredCohort(table, (), EvaluationParams(n_bootstrap=100)))[0]
-    assert shares(scores, positive, youden_cut(scores, positive)) == shares(scores, positive, carried)
+    cohort = ScoredCohort(table, (), EvaluationParams(n_bootstrap=100))
+    for name, rule in RULES.items():
+        carried = best_cuts(cohort, rule=name)[0]
+        assert shares(scores, positive, rule(scores, positive)) == shares(scores, positive, carried), name
 
 
 def test_separated_scores_are_parted_half_way():

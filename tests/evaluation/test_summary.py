@@ -188,6 +188,13 @@ def test_headline_says_the_numbers_of_the_document(evaluation):
     assert f"{100 * document['baseline']['accuracy']['estimate']:.1f} %." in sentence
 
 
+@pytest.mark.parametrize(("patients", "told"), [(49, True), (50, False)])
+def test_headline_warns_of_few_patients(evaluation, patients, told):
+    document = evaluation.to_json_dict()
+    document["overall"]["accuracy"]["n_patients"] = patients
+    assert ("49 patients are too few" in headline(document)) == told
+
+
 def test_headline_survives_what_is_undefined(make_answers, class_names):
     document = run(make_answers("AABB", "AABB", patients=["p"] * 4), class_names=class_names).to_json_dict()
     sentence = headline(document)

@@ -26,12 +26,17 @@ TREES, LEAF_SAMPLES = 100, 5
 MOST_FREQUENT = "the most frequent class"
 METADATA = "acquisition, age and sex"
 HEIGHTS = "vertebral heights"
+START = "the weights as they were, with a linear classifier"
 
 
 def standard_baselines(
-    cohort: pd.DataFrame, *, splits: pd.DataFrame, classes: Sequence[str]
+    cohort: pd.DataFrame,
+    *,
+    splits: pd.DataFrame,
+    classes: Sequence[str],
+    start_features: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Answer from the class frequencies, from acquisition and demographics, and from the vertebra's height ratios.
+    """Answer from class frequencies, acquisition and demographics, height ratios, and features before training.
 
     Parameters
     ----------
@@ -41,6 +46,8 @@ def standard_baselines(
         sample_id, fold and split, as in `splits.parquet` or, with a row for each seed, `predictions.parquet`.
     classes
         Class keys in reporting order.
+    start_features
+        What the network saw before it was trained: numbers, with sample_id as the index.
 
     Returns
     -------
@@ -52,6 +59,9 @@ def standard_baselines(
     if set(HEIGHT_COLUMNS) <= set(cohort) and cohort[list(HEIGHT_COLUMNS)].notna().all(axis=1).any():
         features[HEIGHTS] = cohort[list(HEIGHT_COLUMNS)].dropna()
         models[HEIGHTS] = linear_model()
+    if start_features is not None:
+        features[START] = start_features.reindex(cohort["sample_id"]).set_axis(cohort.index).dropna()
+        models[START] = linear_model()
     if features[METADATA].empty:
         del features[METADATA]
     answers = {

@@ -104,6 +104,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
         "brier": Measure("Brier score", _squared_error, _mean),
     }
 )
+TITLES = MappingProxyType({name: measure.title for name, measure in MEASURES.items()})
 
 
 @dataclass(frozen=True)

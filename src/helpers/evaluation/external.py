@@ -6,11 +6,16 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.evaluation.calibration import calibration_metrics
 from helpers.evaluation.estimates import Metric
 from helpers.evaluation.fracture_score import FractureScore, assess_scores
+from helpers.evaluation.intervals import Interval, difference_interval
+from helpers.evaluation.metric_table import plain_values
+from helpers.evaluation.questions import YOUDEN
 from helpers.evaluation.scores import ScoredCohort, score_cohort
+from helpers.evaluation.selective import acceptance_metrics
 from helpers.evaluation.summary import Evaluation, evaluate
-from helpers.evaluation.threshold import Threshold, youden_threshold
+from helpers.evaluation.threshold import carried_thresholds
 from helpers.study.params import EvaluationParams
 
 SAMPLE_COLUMNS = [
@@ -18,6 +23,9 @@ SAMPLE_COLUMNS = [
 ]  # fmt: skip
 # The threshold where validation lacks fractures or normal images.
 EVEN_ODDS = 0.5
+# What is set against the study's own cohort: of all classes, and of any fracture against normal.
+COMPARED_OVERALL = ("accuracy", "balanced_accuracy", "macro_auroc")
+COMPARED_FRACTURE = ("sensitivity", "specificity", "auroc")
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,10 @@ class ExternalEvaluation:
         samples are there.
     score
         The fracture score 1 - P(normal); None where `fracture_vs_normal` is empty.
+    drop
+        The study's own held-out value minus that of this cohort, by name.
+    calibration, abstention
+        As `helpers.evaluation.calibration` and `selective` give them; empty where `by_class` is None.
     samples
         One row per sample, sorted by patient and level, see `external_samples`; None without a normal class.
     """
@@ -44,6 +56,9 @@ class ExternalEvaluation:
     by_class: Evaluation | None
     fracture_vs_normal: Mapping[str, Metric]
     score: FractureScore | None
+    drop: Mapping[str, Metric]
+    calibration: Mapping[str, Mapping[str, Metric]]
+    abstention: Mapping[str, Metric]
     samples: pd.DataFrame | None
 
     def to_json_dict(self) -> dict[str, Any]:
@@ -56,16 +71,18 @@ class ExternalEvaluation:
             "by_class": None if self.by_class is None else _chosen(self.by_class),
             "fracture_vs_normal": fracture or None,
             "fracture_score": None if self.score is None else self.score.to_json_dict(),
+            "drop": {name: metric.to_json_dict() for name, metric in self.drop.items()},
+            "calibration": plain_values(self.calibration),
+            "abstention": {name: metric.to_json_dict() for name, metric in self.abstention.items()},
         }
 
 
 def evaluate_external(
     predictions: pd.DataFrame,
     *,
+    internal: Evaluation,
     development: pd.DataFrame,
     samples: pd.DataFrame,
-    class_names: Mapping[str, str],
-    normal_class: str | None,
     params: EvaluationParams,
 ) -> dict[str, ExternalEvaluation]:
     """Evaluate every external cohort; probabilities are averaged over all folds and seeds of the run.
@@ -74,12 +91,12 @@ def evaluate_external(
     ----------
     predictions
         `external_predictions.parquet`: cohort, sample_id, PatientID, fold, seed, y_true, ``logit_<class>``.
+    internal
+        What the study's own held-out images gave, which the external ones are set against.
     development
-        `predictions.parquet` of the study's own cohort, whose validation rows give the threshold.
+        `predictions.parquet` of the study's own cohort, whose validation rows give the thresholds.
     samples
         `external.parquet`: cohort, sample_id, label, level and where known grade.
-    class_names, normal_class
-        Of the study.
     params
         Bootstrap of the study.
 
@@ -88,30 +105,72 @@ def evaluate_external(
     By cohort name, in the order of the table.
     """
     known = samples.reindex(columns=["cohort", "sample_id", "level", "label", "grade"])
-    threshold = None
+    normal_class = internal.normal_class
+    thresholds = {}
     if normal_class is not None:
-        threshold = youden_threshold(development, normal_class=normal_class, params=params)
+        thresholds = carried_thresholds(development, normal_class=normal_class, params=params)
     found = {}
     for name, rows in predictions.groupby("cohort", sort=False):
-        by_class, fracture = _evaluate_classes(rows, class_names=class_names, normal_class=normal_class, params=params)
+        by_class, fracture = _evaluate_classes(rows, internal=internal, params=params)
         score = listed = None
         if normal_class is not None:
             own = known[known["cohort"] == name]
             grades = own.set_index("sample_id")["grade"]
             scored = score_cohort(rows, normal_class=normal_class, grades=grades, params=params)
-            score = assess_scores(scored, threshold) if fracture else None
-            listed = _list_samples(scored, known=own, threshold=threshold)
+            score = assess_scores(scored, thresholds) if fracture else None
+            cut = thresholds[YOUDEN].value if thresholds else EVEN_ODDS
+            listed = _list_samples(scored, known=own, cut=cut)
         labels = rows.drop_duplicates("sample_id")["y_true"].value_counts().sort_index()
-        counts = {str(key): int(count) for key, count in labels.items()}
-        found[name] = ExternalEvaluation(counts, rows["PatientID"].nunique(), by_class, fracture, score, listed)
+        found[name] = ExternalEvaluation(
+            counts={str(key): int(count) for key, count in labels.items()},
+            n_patients=rows["PatientID"].nunique(),
+            by_class=by_class,
+            fracture_vs_normal=fracture,
+            score=score,
+            drop=_drop(internal, by_class=by_class, fracture=fracture),
+            **_doubts(by_class, params=params),
+            samples=listed,
+        )
     return found
 
 
+def _doubts(by_class: Evaluation | None, *, params: EvaluationParams) -> dict[str, Mapping]:
+    """Calibration and abstention where all classes are known."""
+    if by_class is None:
+        return {"calibration": {}, "abstention": {}}
+    return {
+        "calibration": calibration_metrics(by_class.samples, classes=list(by_class.class_names), params=params),
+        "abstention": acceptance_metrics(by_class.samples, params=params),
+    }
+
+
+def _drop(internal: Evaluation, *, by_class: Evaluation | None, fracture: Mapping[str, Metric]) -> dict[str, Metric]:
+    overall = {} if by_class is None else by_class.overall
+    pairs = {name: (internal.overall[name], overall[name]) for name in COMPARED_OVERALL if name in overall}
+    pairs |= {
+        f"fracture_{name}": (internal.fracture_vs_normal[name], fracture[name])
+        for name in COMPARED_FRACTURE
+        if name in fracture
+    }
+    return {name: difference_of_cohorts(own, other) for name, (own, other) in pairs.items()}
+
+
+def difference_of_cohorts(own: Metric, other: Metric) -> Metric:
+    """The study's own value minus that of a cohort without a patient in common."""
+    value = own.estimate - other.estimate
+    if own.ci_low is None or other.ci_low is None:
+        lacking = "the own" if own.ci_low is None else "the external"
+        note = f"no interval: {lacking} cohort's value has none"
+        return Metric(value, None, None, None, other.n_samples, other.n_patients, note=note)
+    interval = difference_interval(*((m.estimate, Interval(m.ci_low, m.ci_high, "")) for m in (own, other)))
+    return Metric(value, interval.low, interval.high, interval.method, other.n_samples, other.n_patients)
+
+
 def _evaluate_classes(
-    rows: pd.DataFrame, *, class_names: Mapping[str, str], normal_class: str | None, params: EvaluationParams
+    rows: pd.DataFrame, *, internal: Evaluation, params: EvaluationParams
 ) -> tuple[Evaluation | None, Mapping[str, Metric]]:
     """All classes where the cohort has them, and any fracture against normal where it has both."""
-    labels = set(rows["y_true"])
+    labels, class_names, normal_class = set(rows["y_true"]), internal.class_names, internal.normal_class
     if len(labels) < 2:
         return None, {}
     # Every sample is tested by every network, and `evaluate` averages over all of them. A fracture of unknown kind may
@@ -127,9 +186,9 @@ def _evaluate_classes(
     return by_class, evaluation.fracture_vs_normal if normal_class in labels else {}
 
 
-def _list_samples(scored: ScoredCohort, *, known: pd.DataFrame, threshold: Threshold | None) -> pd.DataFrame:
+def _list_samples(scored: ScoredCohort, *, known: pd.DataFrame, cut: float) -> pd.DataFrame:
     table = known.drop(columns="grade").merge(scored.table, on="sample_id", validate="one_to_one")
-    called = table["score"] >= (EVEN_ODDS if threshold is None else threshold.value)
+    called = table["score"] >= cut
     table = table.assign(
         called=called, is_right=called == table["is_fracture"], place=table["level"].map(natural_order)
     )

@@ -8,7 +8,9 @@ import numpy as np
 
 from helpers.evaluation.estimates import Bounds, Metric
 from helpers.evaluation.intervals import clustered_logit_interval
+from helpers.evaluation.metric_table import plain_values
 from helpers.evaluation.metrics import AUROC_UNDEFINED, weighted_auroc
+from helpers.evaluation.questions import POINT_WORDS
 from helpers.evaluation.scores import ScoredCohort
 from helpers.evaluation.threshold import Threshold, at_threshold
 
@@ -84,53 +86,63 @@ class FractureScore:
 
     Attributes
     ----------
-    auroc, moderate_or_severe, operating_point, calibration
-        Metrics by name; `moderate_or_severe` is empty without grades, `operating_point` without a threshold.
+    auroc, moderate_or_severe, calibration
+        Metrics by name; `moderate_or_severe` is empty without grades.
     moderate_or_severe_counts
         Fractures and normal samples in `moderate_or_severe`, and fractures left out of it.
-    threshold
-        Carried over from validation, or None.
+    thresholds
+        Carried over from validation, by the rule that chose them; may be empty.
+    operating_points
+        Metrics by name, by the same rules.
     """
 
     auroc: Mapping[str, Metric]
     moderate_or_severe: Mapping[str, Metric]
     moderate_or_severe_counts: Mapping[str, int]
-    operating_point: Mapping[str, Metric]
     calibration: Mapping[str, Metric]
-    threshold: Threshold | None
+    thresholds: Mapping[str, Threshold]
+    operating_points: Mapping[str, Mapping[str, Metric]]
 
     def groups(self) -> dict[str, Mapping[str, Metric]]:
         """Metrics by the question that they answer, in words."""
-        found = self.threshold
-        chosen = {} if found is None else {"threshold": found.metric, **found.on_validation}
+        points: dict[str, Mapping[str, Metric]] = {}
+        for rule, found in self.thresholds.items():
+            points[f"{POINT_WORDS[rule]}, as chosen"] = {"threshold": found.metric, **found.on_validation}
+            points[f"{POINT_WORDS[rule]}, carried over"] = self.operating_points[rule]
         return {
             "any fracture, by score": self.auroc,
             f"grade {MODERATE_GRADE} and more against normal": self.moderate_or_severe,
-            "threshold chosen on own validation images": chosen,
-            "threshold carried over": self.operating_point,
+            **points,
             "calibration of the score": self.calibration,
         }
 
     def to_json_dict(self) -> dict[str, Any]:
         """Plain values for metrics.json."""
-        parts = ("auroc", "moderate_or_severe", "operating_point", "calibration")
-        document = {part: {name: m.to_json_dict() for name, m in getattr(self, part).items()} for part in parts}
+        parts = {"auroc": self.auroc, "moderate_or_severe": self.moderate_or_severe, "calibration": self.calibration}
+        document: dict[str, Any] = plain_values(parts)
         document["moderate_or_severe_counts"] = dict(self.moderate_or_severe_counts)
-        document["threshold"] = None if self.threshold is None else self.threshold.to_json_dict()
+        metrics = plain_values(self.operating_points)
+        document["operating_points"] = {
+            rule: {"threshold": found.to_json_dict(), "metrics": metrics[rule]}
+            for rule, found in self.thresholds.items()
+        }
         return document
 
 
-def assess_scores(cohort: ScoredCohort, threshold: Threshold | None) -> FractureScore:
+def assess_scores(cohort: ScoredCohort, thresholds: Mapping[str, Threshold]) -> FractureScore:
     """Ask everything of the scores of one cohort that holds fractures and normal samples."""
     graver = moderate_or_severe_only(cohort)
     n_graver, n_fractures = int(graver.is_fracture.sum()), int(cohort.is_fracture.sum())
     n_normal = len(cohort.table) - n_fractures
-    carried = {} if threshold is None else at_threshold(cohort, threshold.value)
+    points = {
+        rule: {name: metric.with_note(found.caveat) for name, metric in at_threshold(cohort, found.value).items()}
+        for rule, found in thresholds.items()
+    }
     return FractureScore(
         auroc=auroc_by_seed(cohort),
         moderate_or_severe=auroc_by_seed(graver) if n_graver else {},
         moderate_or_severe_counts={"fractures": n_graver, "normal": n_normal, "left_out": n_fractures - n_graver},
-        operating_point={name: metric.with_note(threshold.caveat) for name, metric in carried.items()},
         calibration=calibration(cohort),
-        threshold=threshold,
+        thresholds=thresholds,
+        operating_points=points,
     )

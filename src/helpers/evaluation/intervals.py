@@ -17,6 +17,7 @@ CLUSTERED_WILSON = "Wilson score, effective sample size by patient-clustered boo
 CLUSTERED_LOGIT = "logit scale, standard error by patient-clustered bootstrap"
 CLUSTERED_LOG = "log scale, standard error by patient-clustered bootstrap"
 SQUARE_AND_ADD = "square-and-add of clustered Wilson intervals"
+INDEPENDENT_DIFFERENCE = "square-and-add of the intervals of two cohorts"
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,19 @@ def mean_of_shares_interval(shares: Sequence[float], intervals: Sequence[Interva
     above = math.hypot(*(found.high - share for share, found in zip(shares, intervals, strict=True)))
     low, high = centre - below / n_shares, centre + above / n_shares
     return Interval(low=max(0.0, low), high=min(1.0, high), method=SQUARE_AND_ADD)
+
+
+def difference_interval(first: tuple[float, Interval], second: tuple[float, Interval]) -> Interval:
+    """Interval of first minus second, of cohorts that share no patient, by square-and-add (see above).
+
+    Parameters
+    ----------
+    first, second
+        Estimate and interval.
+    """
+    (a, of_first), (b, of_second) = first, second
+    below, above = math.hypot(a - of_first.low, of_second.high - b), math.hypot(of_first.high - a, b - of_second.low)
+    return Interval(low=a - b - below, high=a - b + above, method=INDEPENDENT_DIFFERENCE)
 
 
 def ratio_interval(top: tuple[float, Interval], bottom: tuple[float, Interval]) -> tuple[float, float]:

@@ -65,8 +65,16 @@ def plain_rows(table: pd.DataFrame) -> list[dict]:
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with words for its columns, without those that hold nothing."""
-    return table.dropna(axis="columns", how="all").rename(columns=COLUMN_WORDS)
+    """The table with words for its columns, without those that hold nothing; a small p is a bound, never 0."""
+    chances = {name: table[name].map(p_in_words) for name in ("p_value", "p_holm") if name in table}
+    return table.assign(**chances).dropna(axis="columns", how="all").rename(columns=COLUMN_WORDS)
+
+
+def p_in_words(p: float) -> str | None:
+    """Three decimals, or a bound below them."""
+    if pd.isna(p):
+        return None
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def side_by_side(tables: Mapping[str, pd.DataFrame], *, group: str = "of", decimals: int = 3) -> pd.DataFrame:

@@ -146,6 +146,37 @@ def plot_roc(evaluation: Evaluation) -> Figure:
     return figure
 
 
+def plot_operating_point(counts: np.ndarray, *, curve: np.ndarray) -> Figure:
+    """Draw where a threshold lies on the ROC curve, and its confusion matrix.
+
+    Parameters
+    ----------
+    counts
+        (2, 2) integers: rows reference, columns answer, fracture before normal.
+    curve
+        (2, P) false and true positive rates.
+    """
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    ranking, matrix = figure.subplots(1, 2)
+    _style(ranking)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    (sensitivity, _), (false_alarms, specificity) = shares
+    ranking.plot(*curve, color=COLOURS[0], linewidth=2, clip_on=False)
+    ranking.plot(false_alarms, sensitivity, marker="o", markersize=10, color=COLOURS[5], clip_on=False, zorder=3)
+    ranking.plot([0, 1], [0, 1], color="#767676", linewidth=1)
+    ranking.set(xlim=(0, 1), ylim=(0, 1), xlabel="1 − specificity", ylabel="Sensitivity", aspect="equal")
+    title = f"Sensitivity {100 * sensitivity:.1f} %, specificity {100 * specificity:.1f} %"
+    ranking.set_title(title, loc="left", fontsize=FONT_SIZE + 1)
+    text = [f"{count}\n{100 * share:.1f} %" for count, share in zip(counts.flat, shares.flat, strict=True)]
+    style = {"annot": np.reshape(text, (2, 2)), "fmt": "", "cmap": "Blues", "cbar": False, "linewidths": 1}
+    sns.heatmap(shares, ax=matrix, vmin=0, vmax=1, **style)
+    matrix.set_xticklabels(["fracture", "normal"])
+    matrix.set_yticklabels(["fracture", "normal"], rotation=0)
+    matrix.set(xlabel="Answer", ylabel="Reference")
+    matrix.set_title("Held-out images", loc="left", fontsize=FONT_SIZE + 1)
+    return figure
+
+
 def _metric_text(metric: Metric) -> str:
     if np.isnan(metric.estimate):
         return "not defined"
@@ -294,7 +325,7 @@ def plot_coverage(by_group: Mapping[str, Metric], *, promised: float) -> Figure:
     axes.set_yticks(range(len(by_group)), list(by_group))
     axes.set_ylim(len(by_group) - 0.5, -0.5)
     axes.set_xlabel(f"Share of sets that hold the true class; dashed: {100 * promised:g} % promised")
-    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=None))
     axes.set_title("Do the sets keep their promise, and for which class?", loc="left", fontsize=FONT_SIZE + 1)
     return figure
 

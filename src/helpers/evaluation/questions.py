@@ -25,6 +25,12 @@ FRACTURE, BURST = "fracture_vs_normal", "burst_vs_rest"
 TITLES = {FRACTURE: "any fracture against normal", BURST: "burst against the rest"}
 MOST_PROBABLE, YOUDEN = "most_probable_class", "youden"
 HIGH_SENSITIVITY, HIGH_SPECIFICITY = "high_sensitivity", "high_specificity"
+POINT_WORDS = {
+    MOST_PROBABLE: "most probable class",
+    YOUDEN: "threshold: Youden",
+    HIGH_SENSITIVITY: f"threshold: sensitivity {100 * WANTED:g} % on validation",
+    HIGH_SPECIFICITY: f"threshold: specificity {100 * WANTED:g} % on validation",
+}
 OF_VALIDATION = "validation images of the same fold"
 NO_THRESHOLD = "none: the most probable class is the answer"
 ANSWER_METRICS = ("sensitivity", "specificity", "ppv", "npv", "f1")

@@ -26,6 +26,10 @@ from helpers.evaluation.tables import evaluation_tables, metrics_document
 POOLED_STREAM, TRAINING_STREAM, FOLD_STREAM = 0, 1, 2
 
 
+# With fewer patients, many intervals are short of their promise (coverage.csv), and all are wide.
+FEW_PATIENTS = 50
+
+
 class EvaluationError(ValueError):
     """A parameter of the evaluation is impossible, or its result is inconsistent; the message names the remedy."""
 
@@ -284,7 +288,7 @@ def _constant_answer(pooled: Resampling, *, code: int) -> dict[str, Metric]:
 
 
 def headline(metrics: Mapping) -> str:
-    """Say the main result in one sentence, from the content of metrics.json alone.
+    """Say the main result in a sentence, and a second one where patients are few, from metrics.json alone.
 
     Parameters
     ----------
@@ -294,10 +298,11 @@ def headline(metrics: Mapping) -> str:
     overall, level = metrics["overall"], 100 * metrics["bootstrap"]["confidence"]
     images, patients = overall["accuracy"]["n_samples"], overall["accuracy"]["n_patients"]
     majority = metrics["baseline"]["accuracy"]["estimate"]
+    caution = f" {patients} patients are too few for more than a first impression." if patients < FEW_PATIENTS else ""
     return (
         f"Held-out accuracy is {percent_with_interval(overall['accuracy'], level=level)} on {images} images of "
         f"{patients} patients; balanced accuracy is {percent_with_interval(overall['balanced_accuracy'])}; always "
-        f"answering the most frequent class would reach {100 * majority:.1f} %."
+        f"answering the most frequent class would reach {100 * majority:.1f} %.{caution}"
     )
 
 

@@ -14,6 +14,7 @@ from helpers.evaluation.intervals import (
     CLUSTERED_LOG,
     CLUSTERED_LOGIT,
     CLUSTERED_WILSON,
+    INDEPENDENT_DIFFERENCE,
     SQUARE_AND_ADD,
     WILSON,
 )
@@ -30,15 +31,7 @@ from helpers.evaluation.paper import (
     paper_splits,
 )
 from helpers.evaluation.prevalence import AT_PREVALENCE
-from helpers.evaluation.questions import (
-    HIGH_SENSITIVITY,
-    HIGH_SPECIFICITY,
-    MOST_PROBABLE,
-    TITLES,
-    WANTED,
-    YOUDEN,
-    OperatingPoint,
-)
+from helpers.evaluation.questions import MOST_PROBABLE, POINT_WORDS, TITLES, OperatingPoint
 
 if TYPE_CHECKING:
     from helpers.evaluation.external import ExternalEvaluation
@@ -58,15 +51,10 @@ METHOD_WORDS = {
     CLUSTERED_LOGIT: "logit by patient",
     CLUSTERED_LOG: "log by patient",
     SQUARE_AND_ADD: "square-and-add by patient",
+    INDEPENDENT_DIFFERENCE: "square-and-add of both",
     CLOPPER_PEARSON: "Clopper–Pearson by patient",
     AT_PREVALENCE: "limits combined",
     WILSON: "Wilson",
-}
-POINT_WORDS = {
-    MOST_PROBABLE: "most probable class",
-    YOUDEN: "threshold: Youden",
-    HIGH_SENSITIVITY: f"threshold: sensitivity {100 * WANTED:g} % on validation",
-    HIGH_SPECIFICITY: f"threshold: specificity {100 * WANTED:g} % on validation",
 }
 NO_BREAK_DASH = "\u00a0\u2060–\u2060\u00a0"  # word joiners: browsers break after a dash
 PAPER, THIS_STUDY = "paper", "this study"
@@ -182,6 +170,7 @@ def external_table(external: Mapping[str, "ExternalEvaluation"]) -> pd.DataFrame
         overall = {} if found.by_class is None else found.by_class.overall
         by_score = {} if found.score is None else found.score.groups()
         questions = {"fracture or normal": found.fracture_vs_normal, "all classes": overall} | by_score
+        questions["own cohort minus this one"] = found.drop
         for question, metrics in questions.items():
             rows += [{"cohort": name, "question": question, **row} for row in _metric_rows(metrics)]
     return _frame(rows, leading=dict.fromkeys(("cohort", "question", "metric", "title"), "string"))

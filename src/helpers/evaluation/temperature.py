@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from helpers.evaluation.predictions import check_predictions, logit_column
+from helpers.evaluation.predictions import check_predictions, logit_column, out_of_fold
 
 # Where every validation image is right the best temperature is 0, which no probability survives.
 SMALLEST, LARGEST = 0.05, 20.0
@@ -78,3 +78,8 @@ def scale_logits(predictions: pd.DataFrame, *, temperatures: pd.DataFrame, class
     scaled = predictions.copy()
     scaled[columns] = predictions[columns].to_numpy(dtype=np.float64) / divisor
     return scaled
+
+
+def scaled_samples(predictions: pd.DataFrame, *, temperatures: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """The held-out table of `out_of_fold` after scaling; parameters as in `scale_logits`."""
+    return out_of_fold(scale_logits(predictions, temperatures=temperatures, classes=classes), classes=classes)
