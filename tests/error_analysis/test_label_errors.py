@@ -1,5 +1,3 @@
-import io
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,9 +13,9 @@ from helpers.error_analysis.label_errors import (
     doubt_table,
     doubtful_labels,
     review_list,
-    without_formulas,
 )
 from helpers.study import CohortParams, SplitParams
+from helpers.study.spreadsheets import without_formulas
 
 NAMES = {"A": "compression", "B": "burst", "C": "normal"}
 
@@ -114,11 +112,3 @@ def test_filled_in_list_replaces_labels_and_keeps_the_others(pictures, tmp_path)
     expected = cohort.set_index("sample_id")["label"].copy()
     expected[suspects["sample_id"].iloc[0]] = "C"
     assert again["label"].to_dict() == expected.to_dict()
-
-
-def test_formulas_are_text_and_numbers_stay():
-    table = pd.DataFrame({"file": ["=1+1", "@a", "-b", "c", None], "rank": [1.0, -2.0, 3.0, 4.0, 5.0]})
-    written = pd.read_csv(io.StringIO(without_formulas(table).to_csv(index=False)))
-    assert written["file"].tolist()[:4] == ["'=1+1", "'@a", "'-b", "c"]
-    assert written["file"].isna().iloc[4]
-    assert written["rank"].tolist() == [1, -2, 3, 4, 5]

@@ -4,7 +4,7 @@ import pytest
 
 from helpers.cohort.truth import Truth
 from helpers.error_analysis import SaliencyMaps, localisation_table, localise, pick_typical, target_masks
-from helpers.error_analysis.localisation import BODY, FRACTURE, map_shares, over_others
+from helpers.error_analysis.localisation import BODY, CANAL, FRACTURE, REGIONS, map_shares, over_others
 from helpers.evaluation.bootstrap import patient_weights
 from helpers.preprocessing import Field
 from helpers.study import EvaluationParams, PreprocessingParams
@@ -199,3 +199,10 @@ class TestTargetMasks:
         fractured = truth.table["simulated_label"] != "C"
         assert (masks[FRACTURE].any((1, 2)) == fractured).all()
         assert not (masks[FRACTURE] & ~masks[BODY]).any()
+
+    def test_the_canal_lies_behind_the_body(self, masks):
+        assert list(masks) == list(REGIONS)
+        for body, canal in zip(masks[BODY], masks[CANAL], strict=True):
+            assert not (body & canal).any()
+            if canal.any():
+                assert np.nonzero(canal)[1].mean() > np.nonzero(body)[1].mean()

@@ -101,7 +101,7 @@ def test_titles_of_scored_samples_leave_out_what_is_not_known():
 
 
 def test_methods_stand_side_by_side_for_each_image():
-    maps = {"Grad-CAM": np.zeros((3, 8, 8)), "Occlusion": np.ones((3, 8, 8))}
+    maps = {"LayerCAM": np.zeros((3, 8, 8)), "Occlusion": np.ones((3, 8, 8))}
     figure = plot_saliency_pairs(np.zeros((3, 8, 8)), maps, titles=["a\ns1", "b\ns2", "c\ns3"])
     shown = [axis for axis in figure.axes if len(axis.images) == 2]
     assert [axis.get_title() for axis in shown] == [f"{name}\n{key}" for key in "abc" for name in maps]

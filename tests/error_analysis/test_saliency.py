@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from helpers.error_analysis import explain, grad_cam, reading_crops
-from helpers.error_analysis.saliency import cell_centres, enlarge
+from helpers.error_analysis import explain, layer_cam, reading_crops
+from helpers.error_analysis.saliency import cell_centres, enlarge, explained_layer
 from helpers.study import TrainingParams, schemas
 from helpers.training import build_model, load_initialisation
 
@@ -33,7 +33,8 @@ def bright_corner() -> torch.Tensor:
 
 
 def test_map_lies_where_the_evidence_is_and_is_not_inverted(bright_corner):
-    cells = grad_cam(Corner(), bright_corner, targets=torch.tensor([0]))
+    network = Corner()
+    cells = layer_cam(network, bright_corner, layer=network.layer4, targets=torch.tensor([0]))
     assert cells.shape == (1, 8, 8)
     saliency = enlarge(cells, size=32)
     assert saliency.shape == (1, 32, 32)
@@ -45,22 +46,24 @@ def test_map_lies_where_the_evidence_is_and_is_not_inverted(bright_corner):
 
 
 def test_evidence_against_the_class_gives_an_empty_map(bright_corner):
-    assert (grad_cam(Corner(), bright_corner, targets=torch.tensor([1])) == 0).all()
+    network = Corner()
+    assert (layer_cam(network, bright_corner, layer=network.layer4, targets=torch.tensor([1])) == 0).all()
 
 
-def test_matches_the_definition_of_grad_cam():
-    """Channel weights are the mean gradients; the map is the rectified weighted sum (Selvaraju 2017)."""
+def test_matches_the_definition_of_layer_cam():
+    """Every place of every channel is weighted by its own positive gradient (Jiang 2021)."""
     torch.manual_seed(0)
     params = TrainingParams(backbone="resnet18", weights="none", batch_norm="learned", head_units=16)
     network = build_model(params, n_classes=3, initialisation=load_initialisation("none", backbone="resnet18")).eval()
     images = torch.randn(2, 3, 64, 64)
-    features = {}
-    hook = network.layer4.register_forward_hook(lambda module, given, out: features.update(out=out))
-    logits = network(images)
-    hook.remove()
-    gradient = torch.autograd.grad(logits[0, 2] + logits[1, 1], features["out"])[0]
-    expected = (gradient.mean((2, 3), keepdim=True) * features["out"]).sum(1).relu().detach()
-    found = grad_cam(network, images, targets=torch.tensor([2, 1]))
+    stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
+    features = nn.Sequential(stem, network.layer1, network.layer2, network.layer3)(images).detach().requires_grad_()
+    logits = network.fc(torch.flatten(network.avgpool(network.layer4(features)), 1))
+    gradient = torch.autograd.grad(logits[0, 2] + logits[1, 1], features)[0]
+    expected = (gradient.relu() * features).sum(1).relu().detach()
+    layer = explained_layer(network, backbone="resnet18")
+    found = layer_cam(network, images, layer=layer, targets=torch.tensor([2, 1]))
+    assert found.shape == (2, 4, 4)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-6 * float(expected.max()))
 
 
@@ -85,8 +88,11 @@ def test_cell_centres_are_even_and_symmetric(n_cells, size):
 def test_works_when_every_backbone_stage_is_frozen(backbone):
     params = TrainingParams(backbone=backbone, weights="none", frozen_stages=5, head_units=16)
     network = build_model(params, n_classes=2, initialisation=load_initialisation("none", backbone=backbone)).eval()
-    saliency = grad_cam(network, torch.randn(1, 3, 64, 64), targets=torch.tensor([0]))
+    layer = explained_layer(network, backbone=backbone)
+    saliency = layer_cam(network, torch.randn(1, 3, 64, 64), layer=layer, targets=torch.tensor([0]))
     assert np.isfinite(saliency).all()
+    assert saliency.max() > 0
+    assert not any(parameter.grad is not None for parameter in network.parameters())
 
 
 def test_explains_each_sample_with_a_network_that_tested_it(held_out):
@@ -99,8 +105,8 @@ def test_explains_each_sample_with_a_network_that_tested_it(held_out):
     assert maps.table["target"].tolist() == ["A", "B", "A"]
     rows = [int(sample[1:]) for sample in chosen["sample_id"]]
     np.testing.assert_allclose(maps.images, reading_crops(held_out.samples.images[rows], size=32))
-    assert maps.cells.shape == (3, 1, 1)
-    assert maps.table["peak_row_px"].dropna().eq(15.5).all()
+    assert maps.cells.shape == (3, 2, 2)
+    assert set(maps.table["peak_row_px"].dropna()) <= {7.5, 23.5}
     for offset, row, column in maps.table[["peak_offset_mm", "peak_row_px", "peak_col_px"]].itertuples(index=False):
         assert np.isnan(offset) or offset == pytest.approx(0.5 * np.hypot(row - 15.5, column - 15.5))
 
@@ -111,10 +117,10 @@ def test_peak_is_the_centre_of_the_strongest_cell(held_out, monkeypatch):
     found = np.zeros((5, 5), dtype=np.float32)
     found[0, 4] = 1
 
-    def corner(network, images, *, targets):
+    def corner(network, images, *, layer, targets):
         return np.stack([found] * len(images))
 
-    monkeypatch.setattr("helpers.error_analysis.saliency.grad_cam", corner)
+    monkeypatch.setattr("helpers.error_analysis.saliency.layer_cam", corner)
     maps = explain(chosen, held_out=held_out)
     peaks = maps.table[["peak_row_px", "peak_col_px", "peak_offset_mm"]].to_numpy()
     np.testing.assert_allclose(peaks, np.tile([2.7, 28.3, 0.5 * np.hypot(12.8, 12.8)], (12, 1)))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from helpers.error_analysis import explain, grad_cam
+from helpers.error_analysis import explain, layer_cam
 from helpers.error_analysis.saliency_checks import (
     agreement_table,
     cell_means,
@@ -118,7 +118,7 @@ def test_nothing_explained_gives_rows_without_numbers(held_out):
 
 
 def test_planted_square_is_found_by_both_methods(bright_corner):
-    """A network that looks for brightness: Grad-CAM and occlusion point to the same corner."""
+    """A network that looks for brightness: LayerCAM and occlusion point to the same corner."""
 
     class Trunk(nn.Module):
         def __init__(self) -> None:
@@ -131,6 +131,7 @@ def test_planted_square_is_found_by_both_methods(bright_corner):
             mean = self.layer4(functional.avg_pool2d(images, 32)).mean((1, 2, 3))
             return torch.stack([mean, -mean], dim=1)
 
-    cells = grad_cam(Trunk(), bright_corner, targets=torch.tensor([0]))
-    occluded = occlusion(Trunk(), bright_corner, targets=torch.tensor([0]))
+    network = Trunk()
+    cells = layer_cam(network, bright_corner, layer=network.layer4, targets=torch.tensor([0]))
+    occluded = occlusion(network, bright_corner, targets=torch.tensor([0]))
     assert cells[0].argmax() == cell_means(occluded, n_cells=4)[0].argmax() == 3

@@ -1,10 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 
 from helpers.error_analysis.embedding import FeatureSpace
-from helpers.error_analysis.strangers import STRANGERS, Novelty, novelty_table, planted
-from helpers.study import EvaluationParams
+from helpers.error_analysis.other_views import VIEWS
+from helpers.error_analysis.strangers import STRANGERS, Novelty, novelty_table, planted, planted_groups
+from helpers.study import EvaluationParams, PreprocessingParams
 
 PARAMS = EvaluationParams(n_bootstrap=200)
 WINDOW = (0.0, 2000.0)
@@ -57,9 +59,33 @@ def test_texture_has_the_falling_spectrum_of_photographs():
 
 
 def test_table_holds_every_group_with_its_images(known):
-    external = {"elsewhere": (np.zeros((3, 36, 36), dtype=np.uint8), pd.Series(["a", "b", "c"]))}
-    table = novelty_table(known, n=4, external=external, params=PARAMS).set_index("images")
-    assert list(table.index) == ["held-out images of the study", *STRANGERS, "external cohort elsewhere"]
-    assert table["number"].tolist() == [6, 4, 4, 4, 4, 3]
+    groups = {"elsewhere": (np.zeros((3, 36, 36), dtype=np.uint8), pd.Series(["a", "b", "c"]))}
+    groups["turned"] = (np.zeros((4, 36, 36), dtype=np.int16), pd.Series(["p0", "p0", "p1", "p1"]))
+    table = novelty_table(known, groups=groups, params=PARAMS).set_index("images")
+    assert list(table.index) == ["held-out images of the study", "elsewhere", "turned"]
+    assert table["number"].tolist() == [6, 3, 4]
     assert table.loc["held-out images of the study", "AUROC"] == "–"
     assert table["AUROC"].iloc[1:].str.match(r"^[01]\.\d{3}").all()
+
+
+def test_planted_groups_are_like_the_cached_images(known, monkeypatch):
+    monkeypatch.setattr("helpers.error_analysis.strangers.VIEWED", 1)
+    groups = planted_groups(known, n=4, preprocessing=PreprocessingParams(spacing_mm=2.0, image_size=36))
+    assert list(groups) == [*STRANGERS, *VIEWS]
+    assert {images.shape[1:] for images, _ in groups.values()} == {(36, 36)}
+    assert {images.dtype for images, _ in groups.values()} == {np.dtype(np.int16)}
+    assert [len(whose) for _, whose in groups.values()] == [4] * len(STRANGERS) + [1] * len(VIEWS)
+
+
+def test_what_lies_far_from_training_is_warned_of_and_what_lies_near_is_not():
+    """Features around one direction are known; the opposite direction is strange."""
+    rng = np.random.default_rng(0)
+    features = np.array([1.0, 0.0]) + rng.normal(0, 0.05, (60, 2))
+    table = pd.DataFrame({"PatientID": [f"p{i}" for i in range(60)]})
+    table["split"] = ["train"] * 20 + ["validation"] * 20 + ["test"] * 20
+    space = FeatureSpace(table, features, nn.Identity(), None)
+    shown = {"far": -features[:20], "near": features[:20]}
+    novelty = Novelty.of(space)
+    warned = {name: (novelty.score(found) > novelty.threshold).mean() for name, found in shown.items()}
+    assert warned["far"] == 1
+    assert warned["near"] <= 0.15

@@ -1,7 +1,9 @@
 """Notebook 05: which predictions are wrong, what they look like, where the network looks, and what it withstands."""
 
+from helpers.error_analysis.browser import browse_errors
 from helpers.error_analysis.callipers import compare_callipers
 from helpers.error_analysis.causes import cause_table, find_causes, with_causes
+from helpers.error_analysis.dependence import mean_probabilities, probability_table
 from helpers.error_analysis.embedding import (
     FeatureSpace,
     nearest_training,
@@ -11,8 +13,9 @@ from helpers.error_analysis.embedding import (
 )
 from helpers.error_analysis.external import cached_cohorts, describe_shown, most_disputed
 from helpers.error_analysis.held_out import HeldOut
-from helpers.error_analysis.label_errors import doubt_table, doubtful_labels, review_list, without_formulas
+from helpers.error_analysis.label_errors import doubt_table, doubtful_labels, review_list
 from helpers.error_analysis.localisation import localisation_table, localise, pick_typical, target_masks
+from helpers.error_analysis.morphometry import compare_measures, error_table, measure_bodies
 from helpers.error_analysis.pictures import reading_crops
 from helpers.error_analysis.ranking import count_kinds, pick_correct, rank_predictions, ranked_errors
 from helpers.error_analysis.robustness import (
@@ -22,11 +25,12 @@ from helpers.error_analysis.robustness import (
     robustness_table,
     stress,
 )
-from helpers.error_analysis.saliency import SaliencyMaps, explain, grad_cam
+from helpers.error_analysis.saliency import SaliencyMaps, explain, layer_cam
 from helpers.error_analysis.saliency_checks import agreement_table, cell_means, occlude, randomised_cascade
-from helpers.error_analysis.strangers import Novelty, novelty_table
+from helpers.error_analysis.strangers import Novelty, novelty_table, planted_groups
 from helpers.error_analysis.strata import errors_by_truth
 from helpers.error_analysis.subgroups import describe_subgroups, errors_by_subgroup
+from helpers.study.spreadsheets import without_formulas
 
 __all__ = [
     "NOTABLE_DROP",
@@ -36,22 +40,27 @@ __all__ = [
     "SaliencyMaps",
     "agreement_table",
     "breaking_points",
+    "browse_errors",
     "cached_cohorts",
     "cause_table",
     "cell_means",
     "compare_callipers",
+    "compare_measures",
     "count_kinds",
     "describe_subgroups",
     "describe_shown",
     "doubt_table",
     "doubtful_labels",
+    "error_table",
     "errors_by_subgroup",
     "errors_by_truth",
     "explain",
     "find_causes",
-    "grad_cam",
+    "layer_cam",
     "localisation_table",
     "localise",
+    "mean_probabilities",
+    "measure_bodies",
     "most_disputed",
     "nearest_training",
     "neighbour_gallery",
@@ -60,7 +69,9 @@ __all__ = [
     "pick_balanced",
     "pick_correct",
     "pick_typical",
+    "planted_groups",
     "principal_map",
+    "probability_table",
     "probe_table",
     "randomised_cascade",
     "rank_predictions",

@@ -9,14 +9,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from helpers.error_analysis.wording import with_interval
+from helpers.evaluation.baselines import baseline_predictions, linear_model
 from helpers.evaluation.bootstrap import ClusteredSample
 from helpers.evaluation.metrics import COUNT_METRICS
-from helpers.evaluation.predictions import logit_column, out_of_fold
+from helpers.evaluation.predictions import out_of_fold
 from helpers.evaluation.resampling import Resampling, count_metric, row_fractions
 from helpers.study import EvaluationParams
 
@@ -72,20 +70,8 @@ def calliper_predictions(readings: pd.DataFrame, *, truth: pd.DataFrame, splits:
     -------
     Predictions of the test parts in the form of notebook 03, with log probabilities as logits.
     """
-    parts = []
-    for fold, division in splits.groupby("fold"):
-        learned, tested = (
-            truth["sample_id"].isin(division.loc[division["split"] == split, "sample_id"])
-            for split in ("train", "test")
-        )
-        model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
-        model.fit(readings[learned], truth.loc[learned, "label"])
-        logits = pd.DataFrame(
-            model.predict_log_proba(readings[tested]), columns=[logit_column(key) for key in model.classes_]
-        )
-        known = truth.loc[tested, ["sample_id", "PatientID"]].assign(y_true=truth["label"], fold=fold, seed=0)
-        parts.append(pd.concat([known.assign(split="test").reset_index(drop=True), logits], axis=1))
-    return pd.concat(parts, ignore_index=True)
+    classes = sorted(truth["label"].unique())
+    return baseline_predictions(readings, model=linear_model(), cohort=truth, splits=splits, classes=classes)
 
 
 def compare_callipers(

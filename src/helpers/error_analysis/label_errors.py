@@ -13,7 +13,6 @@ import pandas as pd
 from helpers.cohort.splits.manifest import split_manifest
 from helpers.evaluation.predictions import probability_column
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 READER_COLUMNS = ("reader_label", "comment")
 
 
@@ -130,13 +129,3 @@ def review_list(doubtful: pd.DataFrame, *, cohort: pd.DataFrame, splits: pd.Data
     manifest = split_manifest(cohort, splits)
     listed = manifest.merge(ranks, on="sample_id", how="left").sort_values(["rank", "sample_id"], ignore_index=True)
     return listed.assign(**dict.fromkeys(READER_COLUMNS, ""))[["rank", "likely", *READER_COLUMNS, *manifest.columns]]
-
-
-def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with an apostrophe before every text that a spreadsheet program would take for a formula (CWE-1236)."""
-    is_text = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
-    return table.assign(**{name: table[name].map(_defused, na_action="ignore") for name in is_text})
-
-
-def _defused(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

@@ -1,4 +1,4 @@
-"""Does saliency hit the fracture? Grad-CAM maps against masks of the target, which only simulated images have.
+"""Does saliency hit the fracture? LayerCAM maps against masks of the target, which only simulated images have.
 
 A share of a map means little alone: the target lies in the middle of every crop, so a map that ignores the image can
 still cover it. Each share is therefore set beside two maps that know nothing of the image: an even one, whose share is
@@ -21,7 +21,10 @@ from helpers.evaluation.metrics import ratio
 from helpers.preprocessing.masks import cut_mask
 from helpers.study import EvaluationParams, PreprocessingParams
 
-BODY, FRACTURE = "vertebral body", "structures that break"
+BODY, FRACTURE, CANAL = "vertebral body", "structures that break", "canal"
+#: Region → name of its mask; `FRACTURE` is put together from those of `FRACTURED`.
+STRUCTURES = {BODY: "body", CANAL: "canal", "end plates": "endplates", "posterior wall": "posterior_wall"}
+REGIONS = (BODY, FRACTURE, *list(STRUCTURES)[1:])
 #: What breaks in each simulated class, by the names of the masks; which of its two end plates, the masks do not tell.
 FRACTURED = {"A": ("endplates",), "B": ("endplates", "posterior_wall", "fragment"), "C": ()}
 #: A peak counts as a hit this far beside a structure: thin ones are narrower than a map can point.
@@ -33,7 +36,7 @@ Masks = Mapping[str, np.ndarray]
 def target_masks(
     sample_ids: Iterable[str], *, truth: Truth, image_index: pd.DataFrame, params: PreprocessingParams, size: int
 ) -> dict[str, np.ndarray]:
-    """Masks of the target body and of what is broken in it, in the pixels of the crops.
+    """Masks of the target body, of what is broken in it, and of its other structures, in the pixels of the crops.
 
     Parameters
     ----------
@@ -50,16 +53,17 @@ def target_masks(
 
     Returns
     -------
-    (N, size, size) bool for `BODY` and for `FRACTURE`; empty where nothing is broken or the plane misses it.
+    (N, size, size) bool for each of `REGIONS`; empty where nothing is broken or the plane misses it.
     """
     places = image_index.set_index("sample_id")
     classes = truth.table.set_index("sample_id")["simulated_label"]
     sample_ids = list(sample_ids)
-    regions = {name: np.zeros((len(sample_ids), size, size), dtype=bool) for name in (BODY, FRACTURE)}
+    regions = {name: np.zeros((len(sample_ids), size, size), dtype=bool) for name in REGIONS}
     for index, sample in enumerate(sample_ids):
         masks = truth.masks(sample)
         broken = [masks[name] for name in FRACTURED[classes[sample]]]
-        drawn = {BODY: masks["body"], FRACTURE: np.any(broken, axis=0) if broken else np.zeros_like(masks["body"])}
+        drawn = {region: masks[name] for region, name in STRUCTURES.items()}
+        drawn[FRACTURE] = np.any(broken, axis=0) if broken else np.zeros_like(masks["body"])
         for name, mask in drawn.items():
             square = cut_mask(mask, place=places.loc[sample], size=params.image_size)
             regions[name][index] = cut_centre(square, size=size)
@@ -163,7 +167,7 @@ def localisation_table(
     not its class alone. Peaks are set beside two that do not know the image: any cell's, and the average map's.
     """
     rows = []
-    for region in (BODY, FRACTURE):
+    for region in masks:
         for key, name in class_names.items():
             part = found[(found["label"] == key) & (found["region"] == region)]
             if len(part):

@@ -49,7 +49,7 @@ def plot_saliency(
     *,
     titles: list[str],
     outlines: Mapping[str, np.ndarray] = NO_OUTLINES,
-    measure: str = "Grad-CAM",
+    measure: str = "LayerCAM",
 ) -> Figure:
     """Images with their saliency laid over, all on one scale, with a colour bar.
 
@@ -193,6 +193,33 @@ def plot_robustness(table: pd.DataFrame, *, notable_drop: float) -> Figure:
         axis.set_ylabel("Balanced accuracy")
     for axis in axes.flat[len(groups) :]:
         axis.axis("off")
+    plt.close(figure)
+    return figure
+
+
+def plot_dependence(table: pd.DataFrame, *, class_names: Mapping[str, str]) -> Figure:
+    """Mean probability of each class against the share that is lost, a panel for each factor, with intervals.
+
+    Parameters
+    ----------
+    table
+        Result of `mean_probabilities`.
+    class_names
+        Class key → name, in reporting order.
+    """
+    panels = list(table.groupby("factor", sort=False))
+    figure, axes = plt.subplots(
+        1, max(1, len(panels)), figsize=(9, 3.6), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, (factor, part) in zip(axes[0], panels, strict=False):
+        for (key, name), (colour, marker) in zip(class_names.items(), GROUP_STYLES, strict=False):
+            line = part[part["class"] == key]
+            axis.fill_between(line["lost"], line["ci_low"], line["ci_high"], color=colour, alpha=0.2, linewidth=0)
+            axis.plot(line["lost"], line["probability"], color=colour, marker=marker, label=f"{key} {name}")
+        axis.xaxis.set_major_formatter(PercentFormatter(1))
+        axis.set(xlabel=f"{factor}, mean of the group", ylim=(0, 1))
+    axes[0, 0].set_ylabel("Mean probability")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     plt.close(figure)
     return figure
 

@@ -1,4 +1,4 @@
-"""Can Grad-CAM be believed? Beside a method without gradients, and on networks whose weights are random.
+"""Can the maps be believed? Beside a method without gradients, and on networks whose weights are random.
 
 Occlusion (Zeiler & Fergus 2014, 10.1007/978-3-319-10590-1_53) covers a part of the image and looks what the network
 loses. A map that stays the same when the weights are drawn anew shows the image and not what was learned (Adebayo et
@@ -17,13 +17,19 @@ from torch.nn import functional
 
 from helpers.error_analysis.clustered import ratio_of_sums
 from helpers.error_analysis.held_out import HeldOut
-from helpers.error_analysis.saliency import BATCH_SIZE, Report, SaliencyMaps, class_targets, grad_cam
+from helpers.error_analysis.saliency import (
+    BATCH_SIZE,
+    Report,
+    SaliencyMaps,
+    class_targets,
+    explained_layer,
+    layer_cam,
+)
 from helpers.error_analysis.wording import with_interval
 from helpers.evaluation.estimates import Bounds
 from helpers.study import EvaluationParams
 
-# As wide as a cell of the last feature map of a ResNet, side by side: smaller steps show little more and cost their
-# square in time.
+# Twice as wide as the cells of the explained layer, side by side: smaller squares cost their square in time.
 PATCH_PX = 32
 PATCHES_AT_ONCE = 4
 CORRELATION = Bounds(lower=-1.0)
@@ -60,12 +66,12 @@ def occlusion(network: nn.Module, images: Tensor, *, targets: Tensor) -> np.ndar
 
 
 def occlude(maps: SaliencyMaps, *, held_out: HeldOut, report: Report | None = None) -> np.ndarray:
-    """Occlusion of samples that Grad-CAM explained, for the same class by the same network.
+    """Occlusion of samples that LayerCAM explained, for the same class by the same network.
 
     Parameters
     ----------
     maps
-        Grad-CAM of N samples.
+        LayerCAM of N samples.
     held_out
         The networks and what they read.
     report
@@ -110,11 +116,11 @@ def cell_means(maps: np.ndarray, *, n_cells: int) -> np.ndarray:
 
 
 def randomised_cascade(maps: SaliencyMaps, *, held_out: HeldOut) -> dict[str, np.ndarray]:
-    """Grad-CAM of the same samples and classes while the weights are drawn anew, from the head down.
+    """LayerCAM of the same samples and classes while the weights are drawn anew, from the head down.
 
     Returns
     -------
-    The last part that is random, with all above it, → (N, G, G) cells as `grad_cam` gives them.
+    The last part that is random, with all above it, → (N, G, G) cells as `layer_cam` gives them.
     """
     found: dict[str, np.ndarray] = {}
     with torch.random.fork_rng(devices=[]):
@@ -123,10 +129,11 @@ def randomised_cascade(maps: SaliencyMaps, *, held_out: HeldOut) -> dict[str, np
             samples, rows = held_out.samples, maps.table.iloc[places]
             images = held_out.transform.plain(samples.images[samples.rows(rows["sample_id"])])
             targets = class_targets(rows["target"], classes=samples.classes)
+            layer = explained_layer(network, backbone=held_out.transform.params.backbone)
             for name, part in reversed(list(network.named_children())):
                 if redraw(part):
                     cells = found.setdefault(name, np.zeros_like(maps.cells))
-                    cells[places] = grad_cam(network, images, targets=targets)
+                    cells[places] = layer_cam(network, images, layer=layer, targets=targets)
     return found
 
 
@@ -141,12 +148,12 @@ def redraw(part: nn.Module) -> bool:
 def agreement_table(
     maps: SaliencyMaps, *, others: dict[str, np.ndarray], patients: pd.Series, params: EvaluationParams
 ) -> pd.DataFrame:
-    """How alike Grad-CAM and other maps of the same samples rank the cells of the image.
+    """How alike LayerCAM and other maps of the same samples rank the cells of the image.
 
     Parameters
     ----------
     maps
-        Grad-CAM of N samples.
+        LayerCAM of N samples.
     others
         Name → (N, G, G) cells.
     patients

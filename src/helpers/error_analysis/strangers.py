@@ -15,15 +15,18 @@ from sklearn.neighbors import NearestNeighbors
 
 from helpers.error_analysis.clustered import patient_codes, ratio_of_sums, resampled_metric
 from helpers.error_analysis.embedding import FeatureSpace
+from helpers.error_analysis.other_views import VIEWS, simulated_views
 from helpers.error_analysis.wording import with_interval
 from helpers.evaluation.metrics import weighted_auroc
-from helpers.study import EvaluationParams
+from helpers.study import EvaluationParams, PreprocessingParams
 
 NEIGHBOUR = 10
 #: Share of validation images that a warning is allowed to meet.
 FALSE_WARNINGS = 0.05
 SEED = 0
 LEAVES = 150
+#: Simulated patients who are shown in other views; drawing one takes a tenth of a second.
+VIEWED = 20
 
 
 @dataclass(frozen=True)
@@ -113,10 +116,11 @@ def planted(pixels: np.ndarray, *, kind: str, window: tuple[float, float]) -> np
     return np.rint(shares * width + low).clip(limits.min, limits.max).astype(pixels.dtype)
 
 
-def novelty_table(
-    known: Novelty, *, n: int, external: Mapping[str, tuple[np.ndarray, pd.Series]], params: EvaluationParams
-) -> pd.DataFrame:
-    """What is warned of: held-out images, strangers planted among them, and external cohorts.
+Groups = dict[str, tuple[np.ndarray, pd.Series]]
+
+
+def planted_groups(known: Novelty, *, n: int, preprocessing: PreprocessingParams) -> Groups:
+    """Strangers made of held-out images, and simulated images of other views.
 
     Parameters
     ----------
@@ -124,8 +128,33 @@ def novelty_table(
         Distance from the training images.
     n
         Held-out images that are made strangers of, at most.
-    external
-        Cohort → its cached images and their PatientID.
+    preprocessing
+        Section `preprocessing` of the parameters.
+
+    Returns
+    -------
+    Name → images of the type of the cached ones, and the PatientID of each.
+    """
+    tested = known.space.rows("test")
+    chosen = np.sort(np.random.default_rng(SEED).permutation(tested)[:n])
+    pixels, whose = np.asarray(known.space.held_out.samples.images[chosen]), known.space.table["PatientID"].iloc[chosen]
+    window = known.space.held_out.window
+    groups: Groups = {kind: (planted(pixels, kind=kind, window=window), whose) for kind in STRANGERS}
+    viewed = pd.Series([f"simulated {number}" for number in range(VIEWED)])
+    return groups | {
+        name: (simulated_views(name, n=VIEWED, like=pixels, params=preprocessing), viewed) for name in VIEWS
+    }
+
+
+def novelty_table(known: Novelty, *, groups: Groups, params: EvaluationParams) -> pd.DataFrame:
+    """What is warned of: held-out images, planted strangers, and external cohorts.
+
+    Parameters
+    ----------
+    known
+        Distance from the training images.
+    groups
+        Name → cached images and their PatientID.
     params
         Section `evaluation` of the parameters: replicates, confidence and seed.
 
@@ -134,24 +163,13 @@ def novelty_table(
     One row per group, for reading: images, share with a warning, and AUROC against the held-out images; intervals by
     patients resampled.
     """
-    held_out = known.space.held_out
     tested = known.space.rows("test")
-    patients = known.space.table["PatientID"]
-    own = known.score(known.space.features[tested])
-    groups = {"held-out images of the study": (own, patients.iloc[tested])}
-    chosen = np.sort(np.random.default_rng(SEED).permutation(tested)[:n])
-    pixels = np.asarray(held_out.samples.images[chosen])
-    for kind in STRANGERS:
-        features = known.space.read(planted(pixels, kind=kind, window=held_out.window))
-        groups[kind] = (known.score(features), patients.iloc[chosen])
-    for name, (images, whose) in external.items():
-        groups[f"external cohort {name}"] = (known.score(known.space.read(images)), name + " " + whose)
+    own = known.score(known.space.features[tested]), known.space.table["PatientID"].iloc[tested]
+    scored = {"held-out images of the study": own}
+    scored |= {name: (known.score(known.space.read(images)), whose) for name, (images, whose) in groups.items()}
     return pd.DataFrame(
-        {
-            "images": name,
-            **_warned(scores, whose, known=known, own=groups["held-out images of the study"], params=params),
-        }
-        for name, (scores, whose) in groups.items()
+        {"images": name, **_warned(scores, whose, known=known, own=own, params=params)}
+        for name, (scores, whose) in scored.items()
     )
 
 
