@@ -4,6 +4,7 @@ import pytest
 
 from helpers.reporting.appendix import (
     duration,
+    environment_groups,
     moment,
     parameter_file,
     parameter_groups,
@@ -60,15 +61,19 @@ def test_moment_is_utc():
     assert moment(None) == "not recorded"
 
 
-def test_provenance_names_commit_machine_seeds_and_versions(make_run, change_json):
+def test_provenance_names_commit_and_seeds_and_the_environment_machine_and_versions(make_run, change_json):
     folder = make_run(notebooks=0)
     git = {"commit": "abc123", "uncommitted_changes": True}
     change_json(folder / "provenance.json", lambda content: content.update(git=git))
     groups = {group.title: {row.name: row.value for row in group.rows} for group in provenance_groups(read_run(folder))}
     assert groups["code"]["commit"] == "abc123, with changes that were not committed"
-    assert groups["machine"]["threads"] == str(Study().training.threads)
     assert groups["seeds"]["split"] == str(Study().splits.split_seed)
-    assert "torch" in groups["packages"]
+    around = {
+        group.title: {row.name: row.value for row in group.rows} for group in environment_groups(read_run(folder))
+    }
+    assert list(around) == ["machine", "language", "packages"]
+    assert around["machine"]["threads"] == str(Study().training.threads)
+    assert "torch" in around["packages"]
 
 
 def test_times_of_the_finished_stages_in_order(make_run):
@@ -92,6 +97,6 @@ def test_hand_run_has_no_commit_to_check_out(make_run):
     folder = make_run(notebooks=0)
     (folder / "provenance.json").unlink()
     record = read_run(folder)
-    assert provenance_groups(record) == ()
+    assert provenance_groups(record) == environment_groups(record) == ()
     assert "git checkout" not in rerun_commands(record)
     assert "make study PARAMS=runs/fabricated/params.yaml" in rerun_commands(record)

@@ -13,10 +13,17 @@ def prepared(html: str) -> BeautifulSoup:
     return BeautifulSoup(prepare(f"<h1>Title</h1>{html}", prefix="notebook-01", title="Unused").html, "html.parser")
 
 
+def levels(html: str) -> list[str]:
+    page = prepare(html, prefix="nb", title="Unused")
+    return [tag.name for tag in BeautifulSoup(page.html, "html.parser").find_all(True)]
+
+
 def test_headings_go_one_level_down_and_stop_at_the_sixth():
-    page = prepare("".join(f"<h{n}>H{n}</h{n}>" for n in range(1, 7)), prefix="nb", title="Unused")
-    names = [tag.name for tag in BeautifulSoup(page.html, "html.parser").find_all(True)]
-    assert names == ["h2", "h3", "h4", "h5", "h6", "h6"]
+    assert levels("".join(f"<h{n}>H{n}</h{n}>" for n in range(1, 7))) == ["h2", "h3", "h4", "h5", "h6", "h6"]
+
+
+def test_a_second_title_becomes_a_section_and_no_level_is_skipped():
+    assert levels("<h1>A</h1><h4>B</h4><h1>C</h1><h2>D</h2><h5>E</h5>") == ["h2", "h3", "h3", "h3", "h4"]
 
 
 def test_contents_lists_levels_two_and_three_in_order():
@@ -143,6 +150,11 @@ def test_headings_of_number_columns_are_aligned_with_their_numbers():
         '<tbody><tr><td>x</td><td class="number">1</td></tr></tbody></table>'
     )
     assert [th.get("class") for th in soup.find_all("th")] == [None, ["number"]]
+
+
+def test_an_empty_heading_of_a_column_is_a_plain_cell():
+    soup = prepared("<table><thead><tr><th> </th><th>b</th></tr></thead></table>")
+    assert [cell.name for cell in soup.find("tr").find_all(True)] == ["td", "th"]
 
 
 @pytest.mark.parametrize(

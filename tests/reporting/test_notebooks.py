@@ -1,10 +1,12 @@
 """Cells and outputs of an executed notebook as HTML."""
 
 import base64
+import io
 
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from helpers.reporting.notebooks import SHOWN_TYPES, anchor_of, render_notebook
 from helpers.study.display import PROGRESS_MIMETYPE
@@ -80,6 +82,14 @@ def test_progress_shows_its_last_line_as_small_text():
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 def test_raster_images_are_embedded(kind):
     assert outputs_of(display(**{f"image__{kind}": "QUJD"})).find("img")["src"] == f"data:image/{kind};base64,QUJD"
+
+
+def test_a_png_becomes_a_smaller_webp():
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 20), "white").save(stream, format="png", compress_level=0)
+    image = outputs_of(display(image__png=base64.b64encode(stream.getvalue()).decode())).find("img")
+    assert image["src"].startswith("data:image/webp;base64,")
+    assert (image["width"], image["height"]) == ("40", "20")
 
 
 def test_svg_becomes_an_image_so_that_its_ids_and_scripts_stay_inside(hostile):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -13,6 +14,8 @@ from helpers.reporting.wording import unbroken
 from helpers.study.artefacts import write_json_atomic
 
 OWN_OVERHEAD_BYTES = 150_000
+REPORT_BYTES = 6_000_000
+RELEASED_REPORT = Path(__file__).parents[2] / "reports" / "default.html"
 
 
 def parsed(folder) -> BeautifulSoup:
@@ -49,7 +52,9 @@ def test_contents_lists_every_section_once_in_order(soup):
     assert len(targets) == len(set(targets))
     order = [tag["id"] for tag in soup.select("main [id]") if tag["id"] in set(targets)]
     assert targets == order
-    assert {"summary", "methods", "parameters", "provenance", "run-again"} <= set(targets)
+    own = ["summary", "flow", "methods", "results", "errors", "limits", "parameters", "provenance", "environment"]
+    assert [target for target in targets if target in own] == own
+    assert targets[-1] == "run-again"
     assert [f"notebook-0{number}" in targets for number in range(1, 6)] == [True] * 5
 
 
@@ -81,20 +86,40 @@ def test_headline_is_that_of_the_metrics(soup, complete_run):
 def test_matrix_and_flow_repeat_their_files(soup):
     counts = [[cell.find("b").get_text() for cell in row.select("td.cell")] for row in soup.select(".matrix tbody tr")]
     assert [sum(map(int, row)) for row in counts] == [40, 40, 40]
-    flow = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in soup.select(".flow tbody tr")]
-    assert flow == [["files in the cohort folder", "130", "–", "–"], ["used", "120", "120", "60"]]
+    flow = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in soup.select(".flow-steps tbody tr")]
+    assert flow == [["files in the cohort folder", "130", "–", "–", "none"], ["used", "120", "120", "60", "none"]]
 
 
 def test_leakage_verdict_links_to_its_section(soup):
-    verdict = soup.find("li", class_="verdict")
+    verdict = soup.select_one(".verdicts .verdict")
     assert verdict.find("p").get_text() == "leakage: no problem found"
     assert soup.find(id=verdict.find("a")["href"][1:]).get_text() == "1 · Leakage"
 
 
 def test_a_problem_is_told_with_what_was_tested_and_how_often_it_fails(soup):
-    problem = soup.find("li", class_="fail").find_all("p")[1].get_text()
+    problem = soup.select_one(".verdicts .fail").find_all("p")[1].get_text()
     assert problem == "Tested: “No header holds a direct identifier.” Against it: 4. Attributes: InstitutionName."
-    assert soup.find("li", class_="warn").find_all("p")[1].get_text() == "The cohort is simulated."
+    assert soup.select_one(".verdicts .warn").find_all("p")[1].get_text() == "The cohort is simulated."
+
+
+def test_first_screen_has_six_checks_and_says_what_this_is_not(soup):
+    checks = [item.find("p", class_="head").get_text() for item in soup.select(".summary .checks li")]
+    assert len(checks) == 6
+    assert checks[:2] == ["leakage: no problem found", "privacy: problem found"]
+    caveats = soup.select_one(".summary .banner:not(.incomplete)").get_text()
+    assert "Not a medical device" in caveats
+    assert "no patient was scanned" in caveats
+
+
+def test_limits_lead_to_those_of_every_notebook(soup):
+    links = soup.select(".limitations .note a")
+    assert [soup.find(id=link["href"][1:]).get_text() for link in links] == ["Limits"] * 5
+
+
+def test_every_scrolling_box_is_named_and_reached_by_the_keyboard(soup):
+    boxes = soup.select(".study-table-scroll")
+    assert len(boxes) > 10
+    assert all(box["aria-label"].strip() and box["tabindex"] == "0" for box in boxes)
 
 
 def test_links_between_notebooks_stay_in_the_page(soup):
@@ -135,11 +160,16 @@ def test_own_overhead_is_small(make_run):
     assert build_report(folder).stat().st_size < OWN_OVERHEAD_BYTES
 
 
+def test_report_of_the_default_study_is_small_enough_to_be_sent():
+    assert RELEASED_REPORT.stat().st_size < REPORT_BYTES
+
+
 def test_random_start_is_named_and_transfer_learning_denied(make_run):
     run = make_run(notebooks=0, training={"weights": "none", "batch_norm": "learned"})
-    text = parsed(run).find("section", class_="summary").get_text()
-    assert "random start, no transfer learning" in text
-    assert "fine-tuned" not in text
+    soup = parsed(run)
+    assert "random start, no transfer learning" in soup.find("section", class_="limitations").get_text()
+    assert "trained from a random start" in soup.find("p", class_="question").get_text()
+    assert "fine-tuned" not in soup.find("section", class_="summary").get_text()
 
 
 def test_unfinished_run_gets_a_report_that_says_what_is_missing(make_run):
@@ -165,7 +195,11 @@ def test_complete_run_is_not_called_incomplete(make_run):
 def test_run_before_the_audit_knows_nothing_of_leakage(make_run):
     folder = make_run(notebooks=0)
     (folder / "audit.json").unlink()
-    assert "nothing is known about leakage" in parsed(folder).find("section", class_="summary").get_text()
+    soup = parsed(folder)
+    assert (
+        soup.select_one(".checks li").get_text(" ", strip=True).endswith("No finished audit: nothing is known of it.")
+    )
+    assert "nothing is known about leakage" in soup.find("section", class_="flow").get_text()
 
 
 def test_folder_that_is_no_run_is_refused_and_left_alone(tmp_path):

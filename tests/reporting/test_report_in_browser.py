@@ -1,11 +1,17 @@
-"""The report in a real browser: no error, no request, no sideways scrolling, contents that work."""
+"""The report in a real browser: no error, no request, no sideways scrolling; contents, tables and figures that work."""
 
 import os
 import shutil
 from collections.abc import Iterator
 
+import nbformat
+import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+from helpers.reporting import build_report
+from helpers.study.display import table_html
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
@@ -94,4 +100,102 @@ def test_prints_without_navigation_and_folded_code(browser, url):
     assert not page.locator("nav").is_visible()
     assert page.locator("details.code:visible").count() == 0
     assert page.pdf(format="A4").startswith(b"%PDF")
+    page.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("viewport", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")], ids=["light", "dark", "phone"]
+)
+def test_axe_finds_no_violation(browser, url, viewport, scheme):
+    page = browser.new_page(viewport=viewport, color_scheme=scheme, bypass_csp=True)  # axe is a script of its own
+    page.goto(url)
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    violations = Axe().run(page).response["violations"]
+    assert [(found["id"], found["nodes"][0]["html"]) for found in violations] == []
+    page.close()
+
+
+def test_summary_fits_on_the_first_screen(browser, url):
+    page, _, _ = opened(browser, url, viewport=DESKTOP)
+    page.evaluate("document.querySelector('.incomplete')?.remove()")
+    place = "document.querySelector('{}').getBoundingClientRect().bottom + scrollY"
+    assert page.evaluate(place.format(".answer")) < DESKTOP["height"]
+    assert page.evaluate(place.format(".matrix")) < DESKTOP["height"]
+    assert page.evaluate(place.format(".checks")) < DESKTOP["height"]
+    page.close()
+
+
+def estimates(table: Locator) -> list[float]:
+    return [float(text.split()[0]) for text in table.locator("tbody td:nth-child(2)").all_inner_texts()]
+
+
+def test_a_click_on_a_heading_sorts_by_numbers_and_another_turns_the_order(browser, url):
+    page, _, _ = opened(browser, url, viewport=DESKTOP)
+    table = page.locator(".results table").first
+    head = table.locator("th", has_text="Estimate")
+    given = estimates(table)
+    head.locator("button").click()
+    assert (estimates(table), head.get_attribute("aria-sort")) == (sorted(given), "ascending")
+    head.locator("button").click()
+    assert (estimates(table), head.get_attribute("aria-sort")) == (sorted(given, reverse=True), "descending")
+    page.close()
+
+
+def test_a_long_table_is_searched_and_says_how_many_rows_are_left(browser, url):
+    page, _, _ = opened(browser, url, viewport=DESKTOP)
+    page.get_by_label("Search the table: Environment").fill("scikit")
+    section = page.locator("section[aria-labelledby='environment']")
+    assert section.locator("tbody tr:visible th[scope='row']").all_inner_texts() == ["scikit-learn"]
+    assert section.get_by_role("status").inner_text().startswith("1 of ")
+    page.close()
+
+
+def test_a_figure_is_enlarged_and_closed_by_the_keyboard(browser, url):
+    page, complaints, _ = opened(browser, url, viewport=DESKTOP)
+    page.get_by_role("button", name="Enlarge the figure: A rising line").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("dialog img").get_attribute("alt") == "A rising line"
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+    assert complaints == []
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "<script>window.ran = 1</script>",
+        '"><img src=x onerror="window.ran = 1">',
+        "'><svg onload=window.ran=1>",
+        "{{ 6 * 7 }}{% raw %}",
+        "</style></script><script>window.ran = 1</script>",
+        "[x](javascript:window.ran=1)",
+    ],
+)
+def test_nothing_that_stands_in_the_data_runs(browser, make_run, change_json, value):
+    """Title, class, label, patient, level, file and verdict are hostile; a blocked script would be a complaint too."""
+    folder = make_run(
+        notebooks=1,
+        study={"name": "fabricated", "title": f"T {value}"},
+        cohort={"class_names": {"A": value, "B": "b"}, "normal_class": None},
+    )
+    verdict = {"status": "warn", "checked": value, "found": 1, "detail": value, "examples": []}
+    change_json(folder / "audit.json", lambda audit: audit["verdicts"].update({value: verdict}))
+    change_json(folder / "audit.json", lambda audit: audit["flow"][0].update(excluded={value: 1}))
+    table = pd.DataFrame([dict.fromkeys(("file", "PatientID", "level", value), value)] * 12)
+    file = folder / "notebooks" / "01_data_audit.ipynb"
+    notebook = nbformat.read(file, as_version=4)
+    shown = {"text/html": table_html(table, caption=value), "text/plain": value}
+    notebook.cells[4].outputs = [nbformat.v4.new_output("display_data", data=shown)]
+    notebook.cells[4].outputs.append(nbformat.v4.new_output("display_data", data={"text/markdown": value}))
+    nbformat.write(notebook, file)
+    page, complaints, requests = opened(browser, build_report(folder).as_uri(), viewport=DESKTOP)
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    for button in page.locator("section.notebook .sort").all():
+        button.click()
+    page.get_by_label("Search the table").last.fill("x")
+    assert page.evaluate("window.ran") is None
+    assert (complaints, requests) == ([], [])
+    assert page.locator("h1").inner_text() == f"T {value}"
     page.close()

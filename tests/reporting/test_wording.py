@@ -1,8 +1,20 @@
 """Small phrases."""
 
+import math
+
 import pytest
 
-from helpers.reporting.wording import class_label, counted, listed, percent, unbroken
+from helpers.reporting.wording import (
+    basis,
+    class_label,
+    counted,
+    listed,
+    p_in_words,
+    percent,
+    signed_with_interval,
+    unbroken,
+    with_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -10,6 +22,15 @@ from helpers.reporting.wording import class_label, counted, listed, percent, unb
 )
 def test_counted(number, expected):
     assert counted(number, "image") == expected
+
+
+def test_basis_says_what_a_number_stands_on():
+    assert basis({"n_samples": 60, "n_patients": 1}) == "60 images of 1 patient"
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.0009, "p < 0.001"), (0.001, "p = 0.001"), (1.0, "p = 1.000")])
+def test_p_in_words(value, expected):
+    assert p_in_words(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -30,3 +51,15 @@ def test_percent_has_no_needless_decimals():
 
 def test_unbroken_ties_the_sign_to_its_number():
     assert unbroken("91.0 % (88.2–93.5 %)") == "91.0\u00a0% (88.2–93.5\u00a0%)"
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan])
+def test_numbers_with_intervals_say_what_is_not_known(nothing):
+    assert with_interval(0.8871, low=0.857, high=0.9144) == "0.887 (0.857–0.914)"
+    assert with_interval(-0.05, low=-0.06, high=0.01) == "−0.050 (−0.060–0.010)"
+    assert with_interval(0.5, low=nothing, high=nothing) == "0.500 (no interval)"
+    assert with_interval(nothing, low=nothing, high=nothing) == "not defined"
+    assert signed_with_interval(-0.02, low=-0.05, high=0.01) == "−0.020 (−0.050 to +0.010)"
+    assert signed_with_interval(-0.0001, low=-0.001, high=0.001) == "+0.000 (−0.001 to +0.001)"
+    assert signed_with_interval(0.02, low=nothing, high=nothing) == "+0.020 (no interval)"
+    assert signed_with_interval(nothing, low=nothing, high=nothing) == "not defined"

@@ -2,5 +2,6 @@
 
 from helpers.reporting.record import ReportError
 from helpers.reporting.report import build_report
+from helpers.reporting.study_card import read_study_card
 
-__all__ = ["ReportError", "build_report"]
+__all__ = ["ReportError", "build_report", "read_study_card"]

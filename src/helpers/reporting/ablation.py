@@ -11,11 +11,11 @@ from markupsafe import Markup
 from helpers.evaluation.metrics import metric_title
 from helpers.reporting.pages import own_source, page_environment
 from helpers.reporting.record import ReportError
+from helpers.reporting.wording import p_in_words, signed_with_interval, with_interval
 from helpers.study.paths import project_file, short_path
 from helpers.study.schemas import SWEEP
 
-MINUS, DASH = "\N{MINUS SIGN}", "–"
-SMALLEST_P = 0.001  # smaller ones are not told apart
+DASH = "–"
 
 
 @dataclass(frozen=True)
@@ -94,21 +94,14 @@ def _row(group: pd.DataFrame) -> AblationRow:
 def _score(line) -> str:
     if math.isnan(line.estimate):
         return DASH
-    interval = "no interval" if math.isnan(line.ci_low) else f"{line.ci_low:.3f}–{line.ci_high:.3f}"
-    return f"{line.estimate:.3f} ({interval})"
+    return with_interval(line.estimate, low=line.ci_low, high=line.ci_high)
 
 
 def _difference(line) -> str:
     if math.isnan(line.difference):
         return DASH
-    low, high = line.difference_low, line.difference_high
-    interval = "no interval" if math.isnan(low) else f"{_signed(low)} to {_signed(high)}"
-    p_value = f"p < {SMALLEST_P}" if line.p_holm < SMALLEST_P else f"p = {line.p_holm:.3f}"
-    return f"{_signed(line.difference)} ({interval}), {p_value}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", MINUS)
+    difference = signed_with_interval(line.difference, low=line.difference_low, high=line.difference_high)
+    return f"{difference}, {p_in_words(line.p_holm)}"
 
 
 def render_ablation_page(

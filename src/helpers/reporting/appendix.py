@@ -62,26 +62,30 @@ def readable(value: Any) -> str:
 
 
 def provenance_groups(record: RunRecord) -> tuple[Group, ...]:
-    """Code, machine, seeds and versions as they were recorded; no group for what was not."""
+    """Code and seeds as they were recorded; empty where nothing was."""
     facts = record.provenance
     if not facts:
         return ()
-    git = facts.get("git") or {}
     code = [
         Row("recorded", moment(facts.get("recorded"))),
-        Row("commit", _commit(git)),
+        Row("commit", _commit(facts.get("git") or {})),
         Row("SHA-256 of requirements.lock", readable(facts.get("requirements_lock_sha256"))),
-        Row("Python", readable(facts.get("python"))),
     ]
-    groups = {"machine": facts.get("machine"), "seeds": facts.get("seeds"), "packages": facts.get("packages")}
-    return (
-        Group("code", tuple(code)),
-        *(
-            Group(title, tuple(Row(name.replace("_", " "), readable(value)) for name, value in content.items()))
-            for title, content in groups.items()
-            if content
-        ),
-    )
+    return (Group("code", tuple(code)), *_recorded_groups(facts, "seeds"))
+
+
+def environment_groups(record: RunRecord) -> tuple[Group, ...]:
+    """Machine, Python and package versions as they were recorded; empty where nothing was."""
+    facts = record.provenance
+    if not facts:
+        return ()
+    language = Group("language", (Row("Python", readable(facts.get("python"))),))
+    return (*_recorded_groups(facts, "machine"), language, *_recorded_groups(facts, "packages"))
+
+
+def _recorded_groups(facts: Mapping[str, Any], title: str) -> tuple[Group, ...]:
+    rows = tuple(Row(name.replace("_", " "), readable(value)) for name, value in (facts.get(title) or {}).items())
+    return (Group(title, rows),) if rows else ()
 
 
 def _commit(git: Mapping[str, Any]) -> str:

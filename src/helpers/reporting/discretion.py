@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-PATHS = ("folder", "labels", "weights")
+PATHS = ("folder", "labels", "weights", "card")
 
 
 def discreet(name: str, value: Any) -> Any:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from bs4 import BeautifulSoup, Tag
 
+from helpers.reporting.pictures import reserve_space
+
 ACTIVE_TAGS = (
     "script", "style", "iframe", "frame", "frameset", "object", "embed", "applet", "link", "meta", "base", "noscript",
     "template",
@@ -66,8 +68,8 @@ def prepare(html: str, *, prefix: str, title: str) -> Page:
     """
     soup = BeautifulSoup(html, "html.parser")
     _remove_active_content(soup)
-    _demote_headings(soup)
     _ensure_title(soup, title)
+    _level_headings(soup)
     _rename_ids(soup, prefix)
     _restrict_links(soup)
     _describe_images(soup)
@@ -109,17 +111,21 @@ def _is_harmful(tag: Tag, name: str) -> bool:
     return name == "style" and ("url(" in value or "expression(" in value or "\\" in value)
 
 
-def _demote_headings(soup: BeautifulSoup) -> None:
-    for tag in soup.find_all(HEADINGS):
-        tag.name = f"h{min(int(tag.name[1]) + 1, 6)}"
-
-
 def _ensure_title(soup: BeautifulSoup, title: str) -> None:
     first = soup.find(HEADINGS)
-    if first is None or first.name != "h2":
-        heading = soup.new_tag("h2")
+    if first is None or first.name != "h1":
+        heading = soup.new_tag("h1")
         heading.string = title
         soup.insert(0, heading)
+
+
+def _level_headings(soup: BeautifulSoup) -> None:
+    """One level down, as the page has the only h1; the title alone stands at level 2, and no level is skipped."""
+    level = 1
+    for place, tag in enumerate(soup.find_all(HEADINGS)):
+        wanted = 2 if place == 0 else max(int(tag.name[1]) + 1, 3)
+        level = min(wanted, level + 1, 6)
+        tag.name = f"h{level}"
 
 
 def _rename_ids(soup: BeautifulSoup, prefix: str) -> None:
@@ -179,6 +185,8 @@ def _describe_images(soup: BeautifulSoup) -> None:
             described = tag["alt"] = f"Figure {where}; the notebook gives no description of it"
         if not tag.get("src"):
             tag.replace_with(f"[Image not embedded: {described}]")
+        else:
+            reserve_space(tag)
 
 
 def _contain_tables(soup: BeautifulSoup) -> None:
@@ -189,8 +197,11 @@ def _contain_tables(soup: BeautifulSoup) -> None:
             holder = table.wrap(soup.new_tag("div", attrs={"class": "study-table-scroll"}))
         caption, heading = table.find("caption"), table.find_previous(HEADINGS)
         label = _text(caption) if caption else f"Table under “{_text(heading)}”" if heading else "Table"
-        holder.attrs |= {"tabindex": "0", "role": "region", "aria-label": label}
+        holder.attrs |= {"tabindex": "0", "role": "group", "aria-label": label}
         _align_header(table)
+        for cell in table.find_all("th"):
+            if not _text(cell):  # an empty heading is announced as one
+                cell.name = "td"
 
 
 def _align_header(table: Tag) -> None:

@@ -1,15 +1,16 @@
 """Executed notebooks as HTML fragments: nbconvert's exporter with the template of this room."""
 
 import base64
-import copy
 from pathlib import Path
 
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 from traitlets.config import Config
 
 from helpers.reporting.discretion import discreet_code
 from helpers.reporting.markup import Page, prepare
+from helpers.reporting.pictures import SmallerPictures
 from helpers.study.display import PROGRESS_MIMETYPE
 from helpers.study.stages import Stage
 
@@ -40,17 +41,18 @@ def render_notebook(notebook: NotebookNode, *, stage: Stage) -> Page:
     -------
     A fragment without active content whose headings start at level 2, with the headings for a table of contents.
     """
-    body, _ = _exporter().from_notebook_node(_discreet(notebook))
+    body, _ = _exporter().from_notebook_node(notebook)
     return prepare(body, prefix=anchor_of(stage), title=stage.title)
 
 
-def _discreet(notebook: NotebookNode) -> NotebookNode:
-    """A copy whose injected parameters say no more than a report should."""
-    shown = copy.deepcopy(notebook)
-    for cell in shown.cells:
+class DiscreetParameters(Preprocessor):
+    """The injected parameters say no more than a report should."""
+
+    def preprocess_cell(self, cell: NotebookNode, resources: dict, index: int) -> tuple[NotebookNode, dict]:
+        """Change the source of a cell that papermill has injected."""
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.source = discreet_code(cell.source)
-    return shown
+        return cell, resources
 
 
 def _exporter() -> HTMLExporter:
@@ -63,6 +65,8 @@ def _exporter() -> HTMLExporter:
         exclude_anchor_links=True,
         preprocessors=[],
     )
+    for preprocessor in (DiscreetParameters, SmallerPictures):
+        exporter.register_preprocessor(preprocessor(), enabled=True)
     exporter.register_filter("text_base64", lambda text: base64.b64encode(text.encode()).decode())
     exporter.environment.globals["progress_mimetype"] = PROGRESS_MIMETYPE
     return exporter

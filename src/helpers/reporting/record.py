@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,6 +99,18 @@ class RunRecord:
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         errors = [output for output in outputs if output.output_type == "error"]
         return f"{errors[-1].ename}: {errors[-1].evalue}" if errors else "it was interrupted."
+
+
+@contextmanager
+def reading_artefacts(record: RunRecord) -> Iterator[None]:
+    """Say which run is at fault where an entry of its metrics.json or audit.json is missing or of another kind."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError) as error:
+        raise ReportError(
+            f"{record.folder.name}: metrics.json or audit.json is not as this version writes it ({error!r}): "
+            "run the study again"
+        ) from error
 
 
 def read_run(folder: Path) -> RunRecord:

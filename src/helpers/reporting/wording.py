@@ -1,11 +1,26 @@
-"""Small phrases that several parts of the report share: counts, lists, classes."""
+"""Small phrases that several parts of the report share: counts, lists, classes, numbers with intervals."""
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+MINUS = "\N{MINUS SIGN}"
+SMALLEST_P = 0.001  # smaller ones are not told apart
 
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun: "1 image", "12 images"."""
     return f"{number:,} {noun}".replace(",", "\N{NARROW NO-BREAK SPACE}") + ("" if number == 1 else "s")
+
+
+def basis(found: Mapping[str, Any]) -> str:
+    """What a number of metrics.json stands on: "60 images of 30 patients"."""
+    return f"{counted(found['n_samples'], 'image')} of {counted(found['n_patients'], 'patient')}"
+
+
+def p_in_words(value: float) -> str:
+    """A p-value: "p = 0.004", or "p < 0.001"."""
+    return f"p < {SMALLEST_P}" if value < SMALLEST_P else f"p = {value:.3f}"
 
 
 def listed(parts: Sequence[str], *, last: str = "and") -> str:
@@ -24,6 +39,30 @@ def class_label(key: str, names: Mapping[str, str]) -> str:
 def percent(share: float) -> str:
     """A share as a percentage without needless decimals: "15 %"."""
     return f"{100 * share:g} %"
+
+
+def with_interval(estimate: float | None, *, low: float | None, high: float | None) -> str:
+    """A value with its interval: "0.887 (0.857–0.914)"; a limit may be None or NaN, where there is no interval."""
+    if _is_nothing(estimate):
+        return "not defined"
+    interval = "no interval" if _is_nothing(low) else f"{low:.3f}–{high:.3f}"
+    return f"{estimate:.3f} ({interval})".replace("-", MINUS)
+
+
+def signed_with_interval(estimate: float | None, *, low: float | None, high: float | None) -> str:
+    """A difference with its interval: "+0.036 (+0.010 to +0.062)"."""
+    if _is_nothing(estimate):
+        return "not defined"
+    interval = "no interval" if _is_nothing(low) else f"{_signed(low)} to {_signed(high)}"
+    return f"{_signed(estimate)} ({interval})"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+z.3f}".replace("-", MINUS)  # z: what rounds to zero has no minus
+
+
+def _is_nothing(value: float | None) -> bool:
+    return value is None or math.isnan(value)
 
 
 def unbroken(text: str) -> str:

@@ -1,6 +1,7 @@
-// The page works without this: it marks the section being read and closes the contents on a small screen.
-"use strict";
+// The page is whole without this: it marks the section being read, unfolds its entries only, and closes the contents
+// on a small screen.
 (() => {
+  "use strict";
   const box = document.querySelector(".contents details");
   const links = new Map([...box.querySelectorAll("a")].map((link) => [link.hash.slice(1), link]));
   const narrow = matchMedia("(max-width: 62rem)");
@@ -24,5 +25,6 @@
     waiting = true;
     requestAnimationFrame(() => { waiting = false; mark(); });
   }, { passive: true });
+  box.classList.add("folding");
   mark();
 })();

@@ -1,0 +1,31 @@
+"""What the results of a run do not show."""
+
+from collections.abc import Iterator
+
+from helpers.reporting.record import RunRecord
+from helpers.reporting.start import starting_point
+from helpers.study.caution import caution
+
+
+def describe_limits(record: RunRecord) -> tuple[str, ...]:
+    """Limits that follow from the parameters and artefacts of a run; the notebooks tell those of each step."""
+    return tuple(_limits(record))
+
+
+def _limits(record: RunRecord) -> Iterator[str]:
+    study = record.study
+    yield "Not a medical device: not for diagnosis or any decision about a patient."
+    if record.is_simulated:
+        yield f"The cohort is simulated. {caution(study.cohort)}"
+    if not (record.metrics and record.metrics["external"]):
+        yield (
+            "No external test: every test image comes from the same cohort as the training images. Another hospital's "
+            "images usually give lower numbers."
+        )
+    yield f"Starting point: {starting_point(record).sentence()}"
+    if len(study.training.seeds) == 1:
+        yield "One training seed: the interval covers the choice of patients, not the chance in training."
+    names = {name.lower() for name in study.cohort.class_names.values()}
+    if {"compression", "burst"} <= names:
+        yield "Class letters follow Yin et al. 2024; in the AO Spine system compression and burst are both of type A."
+    yield "The images of Yin et al. 2024 are not available to us, so their published accuracy is not tested here."
