@@ -1,7 +1,9 @@
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
@@ -47,3 +49,32 @@ def study() -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+@contextmanager
+def _dask_cluster(folder: Path, *, n_workers: int = 2, n_threads: int = 1) -> Iterator[tuple[str, list]]:
+    file = folder / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    options = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard"]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    processes = [subprocess.Popen([*command, *options, "--port", "0"], **quiet)]
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", str(n_threads), "--no-nanny"]
+    for _ in range(n_workers):
+        processes.append(subprocess.Popen([*command, *options, "--local-directory", str(folder)], **quiet))
+    from distributed import Client
+
+    try:
+        with Client(scheduler_file=str(file), timeout=60) as client:
+            client.wait_for_workers(n_workers, timeout=60)
+            address = client.scheduler.address
+        yield address, processes[1:]
+    finally:
+        for process in reversed(processes):
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def dask_cluster() -> Callable[..., AbstractContextManager[tuple[str, list]]]:
+    """A scheduler and workers as processes of their own, on loopback; gives its address and the workers."""
+    return _dask_cluster

@@ -141,6 +141,14 @@ class TestCheck:
         assert "bad.yaml: 3 problem(s)" in err
         assert all(part in err for part in ("training.epoch", "training.dropout", "did you mean 'splits'?"))
 
+    @pytest.mark.parametrize("command", ["check", "run"])
+    def test_a_wrong_study_card_is_told_before_anything_runs(self, project, capsys, command):
+        (project / "tiny.yaml").write_text("study: {name: tiny, card: card.yaml}\n")
+        (project / "card.yaml").write_text("fundng: none\n")
+        assert cli.main([command, "tiny.yaml"]) == 1
+        assert "study.card: card.yaml: 1 problem(s)" in capsys.readouterr().err
+        assert not (project / "runs").exists()
+
     def test_missing_folder_and_labels_of_an_own_cohort(self, project, capsys):
         text = "cohort: {source: images, folder: mine, labels: mine/labels.csv}\n"
         (project / "own.yaml").write_text(text)
@@ -212,6 +220,16 @@ def test_report_is_built_again(project, capsys):
     assert cli.main(["report", "tiny"]) == 0
     assert capsys.readouterr().out == "Report: runs/tiny/report.html\n"
     assert (project / "runs" / "tiny" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"), [("runs", "nothing is overwritten"), ("new", "cohort.parquet is missing")]
+)
+def test_export_needs_a_finished_run_and_a_new_folder(project, capsys, folder, message):
+    record_study(project / "runs" / "tiny", Study())
+    assert cli.main(["export", "tiny", "--out", folder]) == 1
+    assert message in capsys.readouterr().err
+    assert not (project / "new").exists()
 
 
 class TestSweep:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
+COMMANDS = "run|check|report|phantom|status|sweep|list|compare|verify|export|register-weights"
 
 
 DOCUMENTS = sorted(
@@ -24,10 +25,7 @@ class TestDocument:
 
     def test_every_command_names_its_environment(self, name):
         text = (REPOSITORY / name).read_text(encoding="utf-8")
-        assert (
-            re.findall(r"(?<!\.venv/bin/)\bstudy (?:run|check|report|phantom|status|sweep|register-weights)\b", text)
-            == []
-        )
+        assert re.findall(rf"(?<!\.venv/bin/)\bstudy (?:{COMMANDS})\b", text) == []
 
     def test_every_file_that_is_linked_exists(self, name):
         text = (REPOSITORY / name).read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """The contract of the notebooks: what every one of them looks like, checked without running them."""
 
 import ast
+import inspect
 import re
 import sys
 import typing
@@ -12,6 +13,7 @@ from papermill.inspection import inspect_notebook
 
 from helpers.study import Study
 from helpers.study.artefacts import ARTEFACTS
+from helpers.study.display import show_figure, show_table
 from helpers.study.stages import STAGES, Stage
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -48,10 +50,33 @@ class Notebook:
     def tree(self) -> ast.Module:
         return ast.parse("\n".join(self.code))
 
+    @property
+    def sections(self) -> list[str]:
+        return re.findall(r"^## +(.+)$", "\n".join(self.markdown), flags=re.MULTILINE)
+
+    def calls(self) -> list[tuple[ast.Call, object]]:
+        """Calls of imported functions, also of imported modules, each with the function."""
+        known: dict[str, object] = {}
+        exec(self.code[0], known)
+        found = []
+        for node in ast.walk(self.tree()):
+            if isinstance(node, ast.Call) and (called := _resolved(node.func, known)) is not None:
+                found.append((node, called))
+        return found
+
     def table_row(self, name: str) -> list[str]:
         """Files named in the row `reads` or `writes`; a pattern stands for its folder."""
         (row,) = re.findall(rf"^\| *{name} *\|(.+)\|$", "\n".join(self.markdown), flags=re.MULTILINE)
         return [re.sub(r"\*.*", "", file) for file in re.findall(r"`([^`]+)`", row)]
+
+
+def _resolved(expression: ast.expr, known: dict[str, object]) -> object | None:
+    """What a name, or an attribute of a module, stands for; None where it is not imported."""
+    if isinstance(expression, ast.Name):
+        return known.get(expression.id)
+    if isinstance(expression, ast.Attribute) and isinstance(expression.value, ast.Name):
+        return getattr(known.get(expression.value.id), expression.attr, None)
+    return None
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -93,12 +118,51 @@ def test_begins_with_a_title_and_a_question(notebook):
 
 
 def test_sections_are_numbered_and_the_limits_come_last(notebook):
-    sections = re.findall(r"^## +(.+)$", "\n".join(notebook.markdown), flags=re.MULTILINE)
-    *numbered, last = sections
+    *numbered, last = notebook.sections
     assert last == "Limits"
+    assert notebook.node.cells[-1].source.startswith("## Limits")
     assert [re.match(r"(\d+) · \S", section).group(1) for section in numbered] == [
         str(number) for number in range(1, len(numbered) + 1)
     ]
+
+
+def test_sections_that_the_text_names_are_there(notebook):
+    named = re.findall(r"\bsections? (\d+)", "\n".join(notebook.markdown), flags=re.IGNORECASE)
+    assert all(1 <= int(number) < len(notebook.sections) for number in named)
+    for title, number in re.findall(r"[Ss]ection “([^”]+)” of notebook (\d+)", "\n".join(notebook.markdown)):
+        (other,) = (Notebook(path) for path in NOTEBOOKS if path.stem.startswith(number))
+        assert any(section.endswith(f"· {title}") for section in other.sections)
+
+
+def test_checks_are_shown_and_stop_the_notebook(notebook):
+    assert any("Checks" in section for section in notebook.sections)
+    assert re.search(r"raise RuntimeError|require_passed", "\n".join(notebook.code))
+
+
+def test_imports_parameters_and_run_come_first_in_this_order(notebook):
+    imports, parameters, opening, *_ = notebook.code
+    assert re.match(r"(import|from) ", imports)
+    assert parameters == notebook.parameters
+    assert "open_run(" in opening
+
+
+def test_prose_holds_no_result(notebook):
+    """A percentage with decimals is a result, which another run would change; the report prints those itself."""
+    prose = [source for source in notebook.markdown if "|---|" not in source]
+    assert not re.findall(r"\d+\.\d+\s?%", "\n".join(prose))
+
+
+def test_figures_and_tables_have_captions(notebook):
+    for call, called in notebook.calls():
+        if called in (show_figure, show_table):
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            assert len(given.get("caption", "")) > len("''"), ast.unparse(call)
+
+
+def test_whatever_can_report_its_progress_is_asked_to(notebook):
+    for call, called in notebook.calls():
+        if "report" in inspect.signature(called).parameters:
+            assert "report" in {keyword.arg for keyword in call.keywords}, ast.unparse(call)
 
 
 def test_every_code_cell_has_words(notebook):

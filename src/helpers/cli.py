@@ -18,30 +18,39 @@ from helpers.cohort import CohortError, open_source
 from helpers.cohort.sources import phantom_spec
 from helpers.evaluation import headline
 from helpers.phantom import CLASS_KEYS, ORIENTATIONS, Correlation, PhantomSpec, simulate_cohort
-from helpers.reporting import build_report
+from helpers.reporting import build_report, read_study_card
+from helpers.reporting.export import export_run
 from helpers.study import ArtefactError, CohortParams, ParameterError, Run, load_study
 from helpers.study.artefacts import PARAMS_FILE
 from helpers.study.paths import project_file, short_path
 from helpers.study.progress import Screen
 from helpers.study.runner import Plan, RunLocked, StageError, run_study
 from helpers.study.stages import STAGES, find_stage, fingerprints, partial_notebook, read_records, why_stale
+from helpers.study.terminal import TextConsole
 
 EXPECTED = (CohortError, ParameterError, ArtefactError, StageError, RunLocked)
 #: Images per patient of a simulated cohort unless the user says how many patients.
 IMAGES_PER_PATIENT = 2
 NAMED_WEIGHTS = ("ct", "imagenet", "phantom", "none")
 INTERRUPTED = 130
+#: Exit status of a question about runs that could not be answered; 1 is a no.
+UNANSWERED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `study`; the exit status is 0, 1 after an error with a message, or 130 after Ctrl-C."""
+    """Entry point of `study`; the exit status is 0, 130 after Ctrl-C, or 1 after an error with a message.
+
+    `compare` and `verify` answer a question: for them 1 is "no", and 2 that they could not answer it.
+    """
     options = _parser().parse_args(arguments)
-    console = Console(highlight=False)
+    console = TextConsole(highlight=False)
     try:
         return options.command(options, console)
     except EXPECTED as error:
-        Console(stderr=True, highlight=False).print(f"study: {error}", style="bold red", markup=False, soft_wrap=True)
-        return 1
+        TextConsole(stderr=True, highlight=False).print(
+            f"study: {error}", style="bold red", markup=False, soft_wrap=True
+        )
+        return options.error_status
     except KeyboardInterrupt:
         # nbclient leaves tasks behind that asyncio would report with tracebacks as never retrieved
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -51,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="study", description="Run the thoracolumbar fracture study.")
+    parser.set_defaults(error_status=1)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run the notebooks and build the report")
@@ -78,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
     report.set_defaults(command=_report)
 
+    _add_runs(commands)
+
+    export = commands.add_parser("export", help="write tables of a run that can be shared, without what identifies")
+    export.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
+    export.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
+    export.set_defaults(command=_export)
+
     sweep = commands.add_parser("sweep", help="train variants of a study and compare them in one table")
     sweep.add_argument("file", help="sweep file, for example params/ablation.yaml")
     sweep.add_argument("--only", metavar="ROW", help="train this row alone; the table still shows all")
@@ -92,6 +109,22 @@ def _parser() -> argparse.ArgumentParser:
     register.set_defaults(command=_register_weights)
     _add_phantom(commands.add_parser("phantom", help="write a simulated CT cohort as DICOM files"))
     return parser
+
+
+def _add_runs(commands: argparse._SubParsersAction) -> None:
+    """Commands about finished runs."""
+    commands.add_parser("list", help="list all runs with their results").set_defaults(command=_list)
+
+    compare = commands.add_parser("compare", help="say in what two runs differ, and how far their results are apart")
+    compare.add_argument("first", metavar="RUN_A", help="name in runs/, or a run folder")
+    compare.add_argument("second", metavar="RUN_B")
+    compare.add_argument("--html", metavar="FILE", help="also write a page with all metrics, images and cells")
+    compare.set_defaults(command=_compare, error_status=UNANSWERED)
+
+    verify = commands.add_parser("verify", help="check that the numbers of a run follow from its predictions")
+    verify.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
+    verify.add_argument("--against", metavar="FILE", help="released numbers, such as reports/default_metrics.json")
+    verify.set_defaults(command=_verify, error_status=UNANSWERED)
 
 
 def _add_phantom(phantom: argparse.ArgumentParser) -> None:
@@ -118,6 +151,7 @@ def _add_phantom(phantom: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace, console: Console) -> int:
     study = load_study(options.params, overrides=options.overrides)
+    read_study_card(study.study)  # what is wrong with it is said now, not when the report is built
     folder = project_file(f"runs/{study.study.name}")
     plan = Plan(
         first=find_stage(options.first) if options.first else None,
@@ -142,6 +176,7 @@ def _print_result(folder: Path, console: Console) -> None:
 
 def _check(options: argparse.Namespace, console: Console) -> int:
     study = load_study(options.params, overrides=options.overrides)
+    read_study_card(study.study)  # what is wrong with it is said now, not when the report is built
     cohorts = {"cohort": study.cohort} | {f"external {cohort.name}": cohort for cohort in study.external.external}
     for section, cohort in cohorts.items():
         _check_paths(cohort, where=f"{options.params}: {section}")
@@ -196,6 +231,40 @@ def _status(options: argparse.Namespace, console: Console) -> int:
 def _report(options: argparse.Namespace, console: Console) -> int:
     path = build_report(_run_folder(options.run))
     console.print(f"Report: {short_path(path)}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _list(_: argparse.Namespace, console: Console) -> int:
+    from helpers.runs import list_runs, terminal  # statsmodels takes seconds to load
+
+    terminal.print_runs(list_runs(project_file("runs")), console)
+    return 0
+
+
+def _compare(options: argparse.Namespace, console: Console) -> int:
+    from helpers.runs import compare_runs, page, terminal  # nbdime takes seconds to load
+
+    found = compare_runs(_run_folder(options.first), _run_folder(options.second))
+    terminal.print_comparison(found, console)
+    if options.html:
+        command = f".venv/bin/study compare {options.first} {options.second} --html {options.html}"
+        file = page.write_comparison(found, project_file(options.html), command=command)
+        console.print(f"Page: {short_path(file)}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _verify(options: argparse.Namespace, console: Console) -> int:
+    from helpers.runs import terminal, verify_run  # statsmodels takes seconds to load
+
+    against = project_file(options.against) if options.against else None
+    found = verify_run(_run_folder(options.run), against=against)
+    terminal.print_verification(found, console, against=options.against)
+    return 0 if found.holds else 1
+
+
+def _export(options: argparse.Namespace, console: Console) -> int:
+    folder = export_run(Run(_run_folder(options.run)), project_file(options.out))
+    console.print(f"Tables to share: {short_path(folder)}; REMOVED.md says what is not in them", markup=False)
     return 0
 
 

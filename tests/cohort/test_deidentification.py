@@ -9,6 +9,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from helpers.cohort.deidentification import PRIVATE, PROFILE_TEXT, group_of, held_attributes, is_dummy, profile
+from helpers.cohort.files.images import TELLING_TAGS
 
 KEYWORDS = {entry[4] for entry in DicomDictionary.values()}
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]
@@ -126,3 +127,8 @@ def test_any_name_that_holds_letters_is_told(keyword, value):
     dataset = Dataset()
     dataset.add_new(keyword, "LO", value[:60])
     assert held_attributes(dataset) == (keyword,)
+
+
+@pytest.mark.parametrize("name", sorted(TELLING_TAGS))
+def test_texts_of_image_files_have_a_group(name):
+    assert group_of(name) in {"free text", "staff"}

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.cohort.gallery import ALL, COLUMNS, FIELD_MM, PER_PAGE, PITCH_PX, TILE_PX, browse, field_around, page_png
+from helpers.cohort.gallery import (
+    ALL,
+    COLUMNS,
+    FIELD_MM,
+    PER_PAGE,
+    PITCH_PX,
+    TILE_PX,
+    WINDOWS_HU,
+    browse,
+    field_around,
+    page_png,
+)
 from helpers.cohort.reading import read_cohort
 from helpers.cohort.splits.division import split_cohort
 from helpers.study import CohortParams, SplitParams
@@ -112,6 +123,18 @@ def test_images_in_hu_open_in_a_bone_window(folder, cohort):
     assert "HU" in gallery.center.description
     gallery.class_key.value = "C"
     assert tile_centres(gallery)[0] == 200
+
+
+def test_a_window_is_set_by_its_name(folder, cohort):
+    params = PARAMS.model_copy(update={"image_window_center": 300.0, "image_window_width": 1500.0})
+    gallery = browse(read_cohort(params), class_names=NAMES)
+    for name, (center, width) in WINDOWS_HU.items():
+        gallery.presets[name].click()
+        assert (gallery.center.value, gallery.width.value) == (center, width)
+    gallery.presets["soft tissue"].click()
+    gallery.class_key.value = "C"
+    assert tile_centres(gallery)[0] == 255  # denser than the window is wide
+    assert not browse(cohort, class_names=NAMES).presets  # 8-bit values have no window
 
 
 def test_what_was_left_out_is_listed_with_its_remedy(gallery):

@@ -70,7 +70,7 @@ class TestTable:
         text = html(show_table, pd.DataFrame({"<b>": ["<script>alert(1)</script>"]}), caption="<i>")
         assert "<script" not in text
         assert "&lt;script&gt;" in text
-        assert '<th scope="col">&lt;b&gt;</th>' in text
+        assert ">&lt;b&gt;</th>" in text
         assert "<caption>&lt;i&gt;</caption>" in text
 
     def test_numbers_are_rounded_and_marked(self):
@@ -78,6 +78,10 @@ class TestTable:
         text = html(show_table, frame, decimals=2)
         assert re.findall(r'<td class="number">([^<]+)</td>', text) == ["0.12", "7", "2.50"]
         assert ">a</td>" in text
+
+    def test_headings_stand_over_their_values(self):
+        text = html(show_table, pd.DataFrame({"name": ["a", "b"], "size": [None, 7]}))
+        assert '<th scope="col" style="text-align:left">name</th><th scope="col">size</th>' in text
 
     @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
     def test_missing_values_are_a_dash(self, missing):

@@ -106,6 +106,14 @@ class TestFingerprints:
         (project.folder / "mine.pt").write_bytes(b"2")
         assert changed(before, fingerprints(study)) == KEYS[2:]
 
+    @pytest.mark.parametrize("name", ["card", "ablation"])
+    def test_a_file_that_the_report_shows_changes_the_report_alone(self, project, name):
+        study = Study.model_validate({"study": {name: "shown"}})
+        (project.folder / "shown").write_bytes(b"1")
+        before = fingerprints(study)
+        (project.folder / "shown").write_bytes(b"2")
+        assert changed(before, fingerprints(study)) == ["report"]
+
 
 class TestInputFiles:
     @pytest.fixture

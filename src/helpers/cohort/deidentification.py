@@ -157,10 +157,13 @@ def held_attributes(dataset: Dataset) -> tuple[str, ...]:
 
 
 def group_of(keyword: str) -> str:
-    """What an attribute tells of: person, characteristics, staff, institution, device, dates, free text or private."""
+    """What an attribute tells of: person, characteristics, staff, institution, device, dates, free text or private.
+
+    A name that is no attribute of DICOM is that of a text in an image file, such as `Author`: free text.
+    """
     if keyword == PRIVATE:
         return "private"
-    return REPEATED.get(keyword) or profile()[keyword]
+    return REPEATED.get(keyword) or profile().get(keyword, "free text")
 
 
 @cache

@@ -11,6 +11,9 @@ from enum import StrEnum
 
 import pandas as pd
 
+from helpers.study.spreadsheets import without_formulas
+from helpers.study.terminal import visible
+
 MESSAGE_LENGTH = 200
 
 
@@ -82,6 +85,7 @@ class Reason(StrEnum):
     BOX_OUTSIDE_IMAGE = "box_outside_image"
     MISSING_PATIENT = "missing_patient"
     MIXED_BITS = "mixed_bits"
+    NAME_NOT_TEXT = "name_not_text"
 
 
 REMEDIES = {
@@ -151,6 +155,7 @@ REMEDIES = {
     Reason.BOX_OUTSIDE_IMAGE: "Correct the box: it must lie within the image it refers to.",
     Reason.MISSING_PATIENT: "Fill in PatientID: without it a patient could leak between training and test.",
     Reason.MIXED_BITS: "Keep images in HU and 8-bit images in separate studies: their grey values do not compare.",
+    Reason.NAME_NOT_TEXT: "Rename the file or its folder: a name is UTF-8 text without line breaks or tabs.",
 }
 
 
@@ -203,9 +208,15 @@ def refusing(reason: Reason, *, name: str) -> Iterator[None]:
 
 
 def exclusions_table(exclusions: Sequence[Exclusion]) -> pd.DataFrame:
-    """One row per exclusion with its remedy, sorted, as `exclusions.parquet` holds them."""
-    rows = sorted((item.source, item.reason.value, item.detail, REMEDIES[item.reason]) for item in exclusions)
-    return pd.DataFrame(rows, columns=["source", "reason", "detail", "remedy"], dtype="str")
+    """One row per exclusion with its remedy, sorted, as `exclusions.parquet` holds them.
+
+    Names and details come from the files themselves: what is invisible in them is written as an escape, and what a
+    spreadsheet program would run stands behind an apostrophe.
+    """
+    rows = sorted(
+        (visible(item.source), item.reason.value, visible(item.detail), REMEDIES[item.reason]) for item in exclusions
+    )
+    return without_formulas(pd.DataFrame(rows, columns=["source", "reason", "detail", "remedy"], dtype="str"))
 
 
 def exclusion_counts(exclusions: pd.DataFrame) -> pd.DataFrame:

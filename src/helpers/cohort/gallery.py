@@ -8,6 +8,7 @@ import html
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Optional
 
 import ipywidgets
@@ -25,7 +26,7 @@ TILE_PX, CAPTION_PX, GAP_PX = 180, 18, 4
 PITCH_PX = (TILE_PX + GAP_PX, TILE_PX + CAPTION_PX)  # from tile to tile, across and down
 COLUMNS, ROWS = 4, 3
 PER_PAGE = COLUMNS * ROWS
-BONE_WINDOW_HU = (300.0, 1500.0)
+WINDOWS_HU = {"bone": (300.0, 1500.0), "soft tissue": (50.0, 400.0), "wide": (250.0, 2500.0)}  # centre, width
 GREY_WINDOW = (127.5, 255.0)
 OUTSIDE = -np.inf  # black in any window
 ALL = ""  # of a dropdown without a choice; None would leave it blank in the browser
@@ -57,6 +58,8 @@ class Gallery:
         Dropdowns: samples or the files left out for one reason, a class, a fold, a part of that fold.
     center, width
         Sliders of the window, in HU, or in grey values where the images have no unit.
+    presets
+        Buttons that set both sliders, by the name of their window; none where the images have no unit.
     previous, following
         Buttons that turn the page.
     position
@@ -79,6 +82,7 @@ class Gallery:
             [
                 ipywidgets.HBox([self.shown, self.class_key, self.fold, self.split]),
                 ipywidgets.HBox([self.center, self.width]),
+                ipywidgets.HBox(list(self.presets.values())),
                 ipywidgets.HBox([self.previous, self.position, self.following]),
                 self.image,
                 self.text,
@@ -100,12 +104,15 @@ class Gallery:
 
     def _make_window(self) -> None:
         in_hu = self._cohort.table["bits"].eq(HU_BITS).all()
-        unit, (center, width) = ("HU", BONE_WINDOW_HU) if in_hu else ("grey", GREY_WINDOW)
+        unit, (center, width) = ("HU", WINDOWS_HU["bone"]) if in_hu else ("grey", GREY_WINDOW)
         ends = (-1000.0, 3000.0) if in_hu else (0.0, 255.0)
         self.center = _slider(f"Centre ({unit})", center, ends=ends)
         self.width = _slider(f"Width ({unit})", width, ends=(1.0, ends[1] - ends[0]))
         for control in (self.center, self.width):
             control.observe(self._redraw, names="value")
+        self.presets = {name: ipywidgets.Button(description=f"{name} window") for name in WINDOWS_HU if in_hu}
+        for name, button in self.presets.items():
+            button.on_click(partial(self._set_window, WINDOWS_HU[name]))
 
     def _make_page(self) -> None:
         self.previous = ipywidgets.Button(description="Previous page", icon="arrow-left")
@@ -122,6 +129,9 @@ class Gallery:
 
     def _redraw(self, _change: Record) -> None:
         self._draw()
+
+    def _set_window(self, window: tuple[float, float], _button: ipywidgets.Button) -> None:
+        self.center.value, self.width.value = window
 
     def _turn_back(self, _button: ipywidgets.Button) -> None:
         self._page -= 1
@@ -140,7 +150,7 @@ class Gallery:
         self.position.value = f"page {self._page + 1} of {pages}, {len(rows)} {'samples' if of_samples else 'not used'}"
         self.previous.disabled, self.following.disabled = self._page == 0, self._page + 1 >= pages
         self.image.layout.display = None if of_samples and page else "none"
-        for control in (self.class_key, self.fold, self.split, self.center, self.width):
+        for control in (self.class_key, self.fold, self.split, self.center, self.width, *self.presets.values()):
             control.disabled = not of_samples
         if of_samples:
             self._draw_samples(page)

@@ -1,5 +1,6 @@
 """One row of the labels on one decoded picture makes one sample: its place, its scale, its patient."""
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -23,6 +24,7 @@ VIEW_COLUMNS = ("slice_index", "rescale_intercept", *CENTER_COLUMNS, "center_uni
 
 def make_sample(entry: Entry, decoded: DecodedPicture, *, source: Source, params: CohortParams) -> Sample:
     """What is a sample's own; raises `NotUsable` if patient or scale are unknown or the box lies outside."""
+    _check_name(entry.view.source)
     header_patient = decoded.columns.get("PatientID")
     patient = entry.patient or header_patient
     if patient is None:
@@ -45,6 +47,15 @@ def make_sample(entry: Entry, decoded: DecodedPicture, *, source: Source, params
         "column_spacing_mm": column_mm,
         "spacing_from": origin,
     }
+
+
+def _check_name(source: str) -> None:
+    """Refuse a file name that a table cannot hold: with line breaks, escapes, or bytes that are no UTF-8.
+
+    Python keeps such bytes as surrogates (category Cs).
+    """
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in source):
+        raise NotUsable(Reason.NAME_NOT_TEXT, "the name holds control characters, or bytes that are no UTF-8 text")
 
 
 def _center(entry: Entry, decoded: DecodedPicture) -> tuple[float, float]:

@@ -117,8 +117,8 @@ def _preprocessing(record: RunRecord) -> list[str]:
         mapped = f"Images in HU were mapped to 0–1 by {window}, 8-bit images, whose window is unknown, as 0–255."
     sentences = [
         f"Images were resampled to {preprocessing.spacing_mm:g} mm per pixel and cut to {size} × {size} pixels around "
-        f"the target ({size * preprocessing.spacing_mm:g} mm).",
-        f"The network saw the central {side} × {side} pixels ({side * preprocessing.spacing_mm:g} mm).",
+        f"the target ({size * preprocessing.spacing_mm:.0f} mm).",
+        f"The network saw the central {side} × {side} pixels ({side * preprocessing.spacing_mm:.0f} mm).",
         mapped,
     ]
     if training.intensity == "image":

@@ -32,7 +32,9 @@ _EMPTY = _jinja.from_string("<p>{{ caption }}: none.</p>")
 _TABLE = _jinja.from_string(
     '<div class="study-table-scroll"><table class="study-table">'
     "{% if caption %}<caption>{{ caption }}</caption>{% endif %}"
-    '<thead><tr>{% for name in header %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead><tbody>'
+    "<thead><tr>{% for name, numeric in header %}"
+    '<th scope="col"{% if not numeric %} style="text-align:left"{% endif %}>{{ name }}</th>{% endfor %}</tr></thead>'
+    "<tbody>"
     "{% for row in rows %}<tr>{% for cell, numeric in row %}"
     # JupyterLab aligns every cell to the right, which suits numbers only
     '<td{% if numeric %} class="number"{% else %} style="text-align:left"{% endif %}>{{ cell }}</td>'
@@ -68,16 +70,22 @@ def figure_html(figure: "Figure", *, alt: str, caption: str = "") -> str:
 
 
 def show_table(table: pd.DataFrame, *, caption: str = "", decimals: int = 3, max_rows: int = 40) -> None:
-    """Show a table without its index; every value is escaped, numbers are rounded and right-aligned.
+    """Show a table, see `table_html`."""
+    display(HTML(table_html(table, caption=caption, decimals=decimals, max_rows=max_rows)))
+
+
+def table_html(table: pd.DataFrame, *, caption: str = "", decimals: int = 3, max_rows: int = 40) -> str:
+    """A table without its index as HTML; every value is escaped, numbers are rounded and right-aligned.
 
     A table without rows becomes the sentence that there are none.
     """
     if table.empty:
-        display(HTML(_EMPTY.render(caption=caption or "Rows")))
-        return
+        return _EMPTY.render(caption=caption or "Rows")
     rows = [[_cell(value, decimals) for value in row] for row in table.head(max_rows).itertuples(index=False)]
     hidden = max(len(table) - max_rows, 0)
-    display(HTML(_TABLE.render(header=list(map(str, table.columns)), rows=rows, caption=caption, hidden=hidden)))
+    numeric = [any(is_number for _, is_number in column) for column in zip(*rows, strict=True)]
+    header = list(zip(map(str, table.columns), numeric, strict=True))
+    return _TABLE.render(header=header, rows=rows, caption=caption, hidden=hidden)
 
 
 def _cell(value: Any, decimals: int) -> tuple[str, bool]:

@@ -16,7 +16,10 @@ from helpers.study.paths import project_file
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 ANY_FRACTURE = "fracture"
-CLASS_KEY_PATTERN = re.compile(r"^[A-Za-z][A-Za-z0-9]*$")
+CLASS_KEY_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+# Far more than any study needs; PyYAML reads about a tenth of a mebibyte in a second.
+MAX_PARAMETER_BYTES = 2**18
+SHOWN_LENGTH = 200
 
 
 class ParameterError(ValueError):
@@ -50,8 +53,20 @@ class StudyParams(Section):
     title: str = Field("Thoracolumbar fractures on CT", description="heading of the report")
     engine: Literal["local", "dask"] = Field("local", description="where fits are computed; the results are the same")
     jobs: int = Field(1, ge=1, le=256, description="processes of the local engine")
+    devices: int = Field(1, ge=1, le=64, description="GPUs that share each fit, where the local engine has one job")
     scheduler: Optional[str] = Field(None, description="address of the Dask scheduler, such as tcp://10.0.0.1:8786")
     ablation: Optional[str] = Field(None, description="sweep.parquet of a sweep that the report is to show")
+    card: Optional[str] = Field(
+        None,
+        description="YAML file of what only the authors know, for the checklists: see params/study_card.example.yaml",
+    )
+    language: Literal["en", "zh"] = Field("en", description="zh puts a summary in Chinese above the English one")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.devices > 1 and (self.jobs > 1 or self.engine == "dask"):
+            raise ValueError("devices above 1 share one fit: choose them, or several jobs, or dask")
+        return self
 
 
 class CohortParams(Section):
@@ -95,7 +110,7 @@ class CohortParams(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        bad = [key for key in self.class_names if not CLASS_KEY_PATTERN.match(key)]
+        bad = [key for key in self.class_names if not CLASS_KEY_PATTERN.fullmatch(key)]
         if bad or len(self.class_names) < 2:
             raise ValueError(f"class_names needs two or more keys of letters and digits, got {list(self.class_names)}")
         if self.normal_class is not None and self.normal_class not in self.class_names:
@@ -299,7 +314,7 @@ class ErrorAnalysisParams(Section):
     """What is shown of right and wrong predictions (notebook 05)."""
 
     n_gallery: int = Field(12, ge=1, le=60, description="images per gallery")
-    n_saliency: int = Field(8, ge=1, le=40, description="Grad-CAM maps of errors, and as many of correct cases")
+    n_saliency: int = Field(8, ge=1, le=40, description="Saliency maps of errors, and as many of correct cases")
     n_robustness: int = Field(60, ge=6, le=2000, description="images that are changed to see what the study withstands")
 
 
@@ -342,11 +357,19 @@ class Study(Section):
 
 
 class _Loader(yaml.SafeLoader):
-    """A SafeLoader without two surprises.
+    """A SafeLoader without three surprises.
 
     PyYAML keeps the last of two equal keys without a word; here that is an error. It reads 0123 in base 8 and 1:30 in
-    base 60; here both stay the text that was written, so that a label or patient number keeps its zeros.
+    base 60; here both stay the text that was written, so that a label or patient number keeps its zeros. Aliases are
+    refused: ten lines of them can stand for more text than fits into memory.
     """
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            line = event.start_mark.line + 1
+            raise ParameterError(f"line {line}: aliases such as *{event.anchor} are not read; write the value out")
+        return super().compose_node(parent, index)
 
 
 def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
@@ -370,10 +393,13 @@ _Loader.add_implicit_resolver(_INTEGER_TAG, re.compile(r"^[-+]?(0|[1-9][0-9]*)$"
 def _read_yaml(text: str, *, origin: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
-        raise ParameterError(f"{origin}: not readable as YAML: {error}") from error
     except ParameterError as error:
         raise ParameterError(f"{origin}: {error}") from error
+    except RecursionError as error:
+        raise ParameterError(f"{origin}: not readable as YAML: nested too deeply") from error
+    # values that look like dates or numbers and are none raise what Python's own types raise
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
+        raise ParameterError(f"{origin}: not readable as YAML: {error}") from error
 
 
 def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Study:
@@ -406,18 +432,25 @@ def read_parameter_file(path: str | Path) -> dict[str, Any]:
     ParameterError
         If the file is missing, or is not YAML with names at its outermost level.
     """
-    file = project_file(path)
-    if not file.is_file():
-        raise ParameterError(f"{path}: no such parameter file; see params/ for examples")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"{path}: not UTF-8 text; save the file in UTF-8") from error
-    content = _read_yaml(text, origin=str(path)) or {}
+    content = _read_yaml(_parameter_text(path), origin=str(path)) or {}
     if not isinstance(content, dict):
         raise ParameterError(f"{path}: expected sections such as `training:`, got {type(content).__name__}")
     # a section whose lines are all commented out is read as null
     return {name: {} if values is None else values for name, values in content.items()}
+
+
+def _parameter_text(path: str | Path) -> str:
+    try:
+        file = project_file(path)
+        if not file.is_file():
+            raise ParameterError(f"{path}: no such parameter file; see params/ for examples")
+        if file.stat().st_size > MAX_PARAMETER_BYTES:
+            raise ParameterError(f"{path}: {file.stat().st_size} bytes are too many for a parameter file")
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path}: not UTF-8 text; save the file in UTF-8") from error
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _override(content: dict, assignment: str) -> None:
@@ -460,7 +493,12 @@ def _explain(model: type[Section], problem: Mapping[str, Any]) -> str:
     prefix = f"{where}: {message}" if where else message
     if problem["type"] in ("value_error", "missing"):
         return prefix
-    return f"{prefix}, got {got!r}{_yaml_trap(problem['type'], got)}"
+    return f"{prefix}, got {_shown(got)}{_yaml_trap(problem['type'], got)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…"
 
 
 def _nearest(model: type[Section], location: Sequence) -> str:

@@ -153,7 +153,7 @@ def fingerprints(study: Study) -> dict[str, str]:
         if "training" in stage.sections:
             parts.append(_weights_digest(study))
         if "study" in stage.sections:
-            parts.append(_ablation_digest(study))
+            parts += [_file_digest(study.study.ablation), _file_digest(study.study.card)]
         chained = result[stage.key] = _digest("\n".join(parts).encode())
     return result
 
@@ -242,8 +242,8 @@ def _cohort_digest(cohort: CohortParams) -> str:
     return _digest(listing.encode()) + (file_sha256(labels) if labels is not None and labels.is_file() else "")
 
 
-def _ablation_digest(study: Study) -> str:
-    file = None if study.study.ablation is None else project_file(study.study.ablation)
+def _file_digest(path: str | None) -> str:
+    file = None if path is None else project_file(path)
     return file_sha256(file) if file is not None and file.is_file() else ""
 
 

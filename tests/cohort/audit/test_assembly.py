@@ -35,6 +35,17 @@ def test_an_external_cohort_is_audited_without_splits(table, make_cohort, make_c
     assert "leakage" not in found
 
 
+def test_progress_counts_every_check_and_table(table, make_cohort, make_context):
+    told = []
+    audit_cohort(
+        make_cohort(table),
+        cohort_params=make_context(table).params,
+        report=lambda done, total: told.append((done, total)),
+    )
+    total = len(CHECKS) + len(TABLES) - len(NEED_SPLITS)
+    assert told == [(done, total) for done in range(1, total + 1)]
+
+
 def test_every_verdict_is_a_sentence_with_a_status(table, audit):
     for verdict in audit(table)["verdicts"].values():
         assert verdict["status"] in ("pass", "warn", "untested", "fail")

@@ -67,6 +67,7 @@ def audit_cohort(
     *,
     cohort_params: CohortParams,
     split_params: Optional[SplitParams] = None,
+    report: Optional[Callable[[int, int], None]] = None,
 ) -> dict[str, Any]:
     """Audit a cohort and its splits.
 
@@ -78,6 +79,8 @@ def audit_cohort(
         Its division; None for an external cohort, and then nothing is said of splits.
     cohort_params
         What the cohort was read with.
+    report
+        Called as ``report(done, total)`` with the checks and tables.
 
     Returns
     -------
@@ -86,12 +89,11 @@ def audit_cohort(
     ``leakage`` (what each pair of splits shares, fold by fold) and ``split_method``.
     """
     context = AuditContext(cohort, cohort_params, splits, split_params)
-    left_out = () if splits is not None else NEED_SPLITS
-    verdicts = {name: check(context) for name, check in CHECKS.items() if name not in left_out}
+    verdicts, tables = _examined(context, report=report)
     audit = {
         "verdicts": {name: found.to_json_dict() for name, found in verdicts.items()},
         "flow": [dict(step) for step in cohort.flow],
-        "tables": {name: _records(make(context)) for name, make in TABLES.items() if name not in left_out},
+        "tables": {name: _records(table) for name, table in tables.items()},
         "simulated": context.simulated,
     }
     if splits is None:
@@ -101,6 +103,25 @@ def audit_cohort(
         "leakage": leakage.leakage_matrix(context.placed).to_dict("records"),
         "split_method": split_params.split_method,
     }
+
+
+def _examined(
+    context: AuditContext, *, report: Optional[Callable[[int, int], None]]
+) -> tuple[dict[str, Verdict], dict[str, pd.DataFrame]]:
+    """Verdicts and tables by name; without splits, those that need them are left out."""
+    verdicts, tables = {}, {}
+    left_out = () if context.splits is not None else NEED_SPLITS
+    work = [
+        (kept, name, part)
+        for kept, parts in ((verdicts, CHECKS), (tables, TABLES))
+        for name, part in parts.items()
+        if name not in left_out
+    ]
+    for done, (kept, name, part) in enumerate(work, start=1):
+        kept[name] = part(context)
+        if report is not None:
+            report(done, len(work))
+    return verdicts, tables
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from helpers.cohort.audit.leakage import SHARED_BY
 from helpers.cohort.audit.verdicts import AuditContext
 from helpers.cohort.reading import Cohort
 from helpers.study import CohortParams
+from helpers.study.spreadsheets import without_formulas
 
 LEAK_COLUMNS = ("fold", "shared", "group", "split", "sample_id", "PatientID", "source")
 
@@ -33,7 +34,7 @@ def leak_list(cohort: Cohort, splits: pd.DataFrame, *, params: CohortParams) -> 
             leaking = placed[spread.fillna(False)]
             parts.append(leaking.assign(shared=what, group=pd.factorize(leaking[column])[0] + 1))
     listed = pd.concat(parts)[list(LEAK_COLUMNS)]
-    return listed.sort_values(list(LEAK_COLUMNS), ignore_index=True)
+    return without_formulas(listed.sort_values(list(LEAK_COLUMNS), ignore_index=True))
 
 
 def copy_list(cohort: Cohort) -> pd.DataFrame:
@@ -43,4 +44,4 @@ def copy_list(cohort: Cohort) -> pd.DataFrame:
     for side in ("a", "b"):
         named = known.rename(columns={column: f"{column}_{side}" for column in known if column != "sample_id"})
         pairs = pairs.merge(named.rename(columns={"sample_id": f"sample_{side}"}), on=f"sample_{side}", how="left")
-    return pairs
+    return without_formulas(pairs)

@@ -59,10 +59,13 @@ class Storage:
         return sorted(inside if name == "." else [f"{name}/{item}" for item in inside])
 
     def exists(self, name: str) -> bool:
-        """Whether there is such a file or folder; what a closed archive holds is found out when it is read."""
+        """Whether there is such a file or folder; what a closed archive holds is found out when it is read.
+
+        Pipes and devices are neither: reading one may never end.
+        """
         archive, member = self._place(name)
         if archive is None:
-            return (self.folder / name).exists()
+            return (self.folder / name).is_file() or (self.folder / name).is_dir()
         members = _members_or_none(archive)
         return not member or not members or member in members or self.is_folder(name)
 

@@ -87,13 +87,17 @@ def read_labels(path: Path, *, columns: Mapping[str, str], needed: Needed, reade
     empty = pd.Series([None] * len(table), index=table.index, dtype=object)
     chosen = {name: table.get(columns.get(name, name), empty) for name in STUDY_COLUMNS}
     if writes_decimal_commas(path):
-        chosen |= {name: chosen[name].map(_with_point, na_action="ignore") for name in NUMBER_COLUMNS}
+        chosen |= {name: _with_points(chosen[name]) for name in NUMBER_COLUMNS}
     return pd.DataFrame(chosen | {name: table[name] for name in readers})
 
 
-def _with_point(number: str) -> str:
-    """12,5 as 12.5; a comma beside a point is left alone, since either may part the thousands."""
-    return number.replace(",", ".") if DECIMAL_COMMA.fullmatch(number) else number
+def _with_points(numbers: pd.Series) -> pd.Series:
+    """12,5 as 12.5; a comma beside a point is left alone, since either may part the thousands. None stays None."""
+    return pd.Series([_with_point(number) for number in numbers], index=numbers.index, dtype=object)
+
+
+def _with_point(number: Optional[str]) -> Optional[str]:
+    return number.replace(",", ".") if number and DECIMAL_COMMA.fullmatch(number) else number
 
 
 def _check_column(

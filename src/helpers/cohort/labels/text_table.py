@@ -18,7 +18,9 @@ import pandas as pd
 from openpyxl.worksheet.worksheet import Worksheet
 
 from helpers.cohort.exclusions import CohortError
+from helpers.cohort.labels.table_size import check_parquet, check_sheet, check_workbook
 from helpers.study.paths import short_path
+from helpers.study.spreadsheets import as_written
 
 FIRST_DATA_LINE = 2
 TEXT_SUFFIXES = ("", ".csv", ".tsv", ".txt")
@@ -166,7 +168,9 @@ def _read_excel(path: Path) -> Cells:
 
 
 def _cells_of_first_sheet(path: Path) -> Cells:
+    check_workbook(path)
     sheet = openpyxl.load_workbook(path, data_only=True).worksheets[0]
+    check_sheet(sheet, path=path)
     for merged in list(sheet.merged_cells.ranges):
         value = sheet.cell(merged.min_row, merged.min_col).value
         sheet.unmerge_cells(merged.coord)
@@ -179,7 +183,9 @@ def _cells_of_first_sheet(path: Path) -> Cells:
 
 def _check_formulas(results: Worksheet, *, path: Path) -> None:
     """A workbook that no spreadsheet program has calculated holds formulas without results: they look empty."""
-    for row in openpyxl.load_workbook(path, read_only=True).worksheets[0].iter_rows():
+    formulas = openpyxl.load_workbook(path, read_only=True).worksheets[0]
+    formulas.reset_dimensions()  # what the file says of its size need not be true
+    for row in formulas.iter_rows():
         for cell in row:
             if cell.data_type == "f" and results[cell.coordinate].value is None:
                 raise CohortError(
@@ -189,6 +195,7 @@ def _check_formulas(results: Worksheet, *, path: Path) -> None:
 
 
 def _read_parquet(path: Path) -> Cells:
+    check_parquet(path)
     table = pd.read_parquet(path)
     table = table.reset_index([name for name in table.index.names if name is not None])
     rows = [[_text(cell) for cell in row] for row in table.astype(object).to_numpy()]
@@ -204,4 +211,4 @@ def _text(cell: Any) -> Optional[str]:
         cell = cell.date()
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
-    return str(cell).strip().strip(INVISIBLE).strip() or None
+    return as_written(str(cell).strip().strip(INVISIBLE).strip()) or None

@@ -57,7 +57,7 @@ class ImageFolder:
         return Reason.UNLABELLED_FILE if _is_image(file) else Reason.NOT_IMAGE
 
     def _exists(self, name: str) -> bool:
-        return (self.folder / name).exists()
+        return (self.folder / name).is_file()
 
     def _by_folders(self) -> Labelled:
         """One entry for each image file in a class folder."""

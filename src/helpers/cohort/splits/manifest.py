@@ -12,6 +12,7 @@ import pandas as pd
 from helpers.cohort.labels.entries import BOX_COLUMNS, CENTER_MM_COLUMNS, CENTER_VOXEL_COLUMNS
 from helpers.cohort.samples import CENTER_COLUMNS
 from helpers.study import SplitParams
+from helpers.study.spreadsheets import without_formulas
 
 PLACES = ("level", "slice_index", "rescale_intercept", *BOX_COLUMNS)
 MEANING = {
@@ -44,13 +45,14 @@ def split_manifest(table: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
     -------
     One row per sample, sorted by `sample_id`: file, sample_id, PatientID (as in the cohort table), label,
     pixel_sha256, what else is needed to find the sample in its file, and `split`; with several folds
-    `split_fold_0`, `split_fold_1`, ...
+    `split_fold_0`, `split_fold_1`, ... Texts that a spreadsheet program would run stand behind an apostrophe, which
+    is taken off when the table is read as a labels table.
     """
     parts = splits.pivot(index="sample_id", columns="fold", values="split")
     parts.columns = ["split"] if len(parts.columns) == 1 else [f"split_fold_{fold}" for fold in parts.columns]
     samples = table.rename(columns={"source": "file"})[["file", "sample_id", "PatientID", "label", "pixel_sha256"]]
     manifest = pd.concat([samples, _places(table)], axis=1).merge(parts, on="sample_id", validate="1:1")
-    return manifest.sort_values("sample_id", ignore_index=True)
+    return without_formulas(manifest.sort_values("sample_id", ignore_index=True))
 
 
 def _places(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""Drawings that explain the words of the study, made of no image."""
