@@ -1,6 +1,7 @@
 """The console command `study`: run a parameter file or variants of it, check, see where a run stands, simulate.
 
-This module stands above all rooms and is the only one that knows both the runner and the report.
+This module stands above all rooms and is the only one that knows both the runner and the report. A command imports the
+rooms that it needs itself: all of them together take seconds to load.
 """
 
 import argparse
@@ -14,21 +15,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from helpers.cohort import CohortError, open_source
-from helpers.cohort.sources import phantom_spec
-from helpers.evaluation import headline
 from helpers.phantom import CLASS_KEYS, ORIENTATIONS, Correlation, PhantomSpec, simulate_cohort
-from helpers.reporting import build_report, read_study_card
-from helpers.reporting.export import export_run
 from helpers.study import ArtefactError, CohortParams, ParameterError, Run, load_study
 from helpers.study.artefacts import PARAMS_FILE
+from helpers.study.errors import StudyError
 from helpers.study.paths import project_file, short_path
 from helpers.study.progress import Screen
-from helpers.study.runner import Plan, RunLocked, StageError, run_study
 from helpers.study.stages import STAGES, find_stage, fingerprints, partial_notebook, read_records, why_stale
 from helpers.study.terminal import TextConsole
 
-EXPECTED = (CohortError, ParameterError, ArtefactError, StageError, RunLocked)
 #: Images per patient of a simulated cohort unless the user says how many patients.
 IMAGES_PER_PATIENT = 2
 NAMED_WEIGHTS = ("ct", "imagenet", "phantom", "none")
@@ -46,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = TextConsole(highlight=False)
     try:
         return options.command(options, console)
-    except EXPECTED as error:
+    except StudyError as error:
         TextConsole(stderr=True, highlight=False).print(
             f"study: {error}", style="bold red", markup=False, soft_wrap=True
         )
@@ -150,6 +145,9 @@ def _add_phantom(phantom: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
+    from helpers.reporting import build_report, read_study_card
+    from helpers.study.runner import Plan, run_study
+
     study = load_study(options.params, overrides=options.overrides)
     read_study_card(study.study)  # what is wrong with it is said now, not when the report is built
     folder = project_file(f"runs/{study.study.name}")
@@ -166,6 +164,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 
 def _print_result(folder: Path, console: Console) -> None:
+    from helpers.evaluation import headline
+
     metrics = folder / "metrics.json"
     if metrics.is_file():
         console.print(headline(Run(folder).read_json("metrics")), markup=False, style="bold")
@@ -175,6 +175,8 @@ def _print_result(folder: Path, console: Console) -> None:
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
+    from helpers.reporting import read_study_card
+
     study = load_study(options.params, overrides=options.overrides)
     read_study_card(study.study)  # what is wrong with it is said now, not when the report is built
     cohorts = {"cohort": study.cohort} | {f"external {cohort.name}": cohort for cohort in study.external.external}
@@ -193,6 +195,8 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 
 def _labels_in_words(cohort: CohortParams) -> str:
     """What the labels of a cohort hold, without opening an image: rows in order by class, and the others by reason."""
+    from helpers.cohort import open_source
+
     labelled = open_source(cohort).labelled()
     classes = Counter(entry.label for entry in labelled.entries)
     reasons = Counter(item.reason.value for item in labelled.exclusions)
@@ -205,6 +209,8 @@ def _labels_in_words(cohort: CohortParams) -> str:
 
 
 def _check_paths(cohort: CohortParams, *, where: str) -> None:
+    from helpers.cohort.sources import phantom_spec
+
     if cohort.source == "phantom":
         phantom_spec(cohort)
         return
@@ -229,20 +235,22 @@ def _status(options: argparse.Namespace, console: Console) -> int:
 
 
 def _report(options: argparse.Namespace, console: Console) -> int:
+    from helpers.reporting import build_report
+
     path = build_report(_run_folder(options.run))
     console.print(f"Report: {short_path(path)}", markup=False, soft_wrap=True)
     return 0
 
 
 def _list(_: argparse.Namespace, console: Console) -> int:
-    from helpers.runs import list_runs, terminal  # statsmodels takes seconds to load
+    from helpers.runs import list_runs, terminal
 
     terminal.print_runs(list_runs(project_file("runs")), console)
     return 0
 
 
 def _compare(options: argparse.Namespace, console: Console) -> int:
-    from helpers.runs import compare_runs, page, terminal  # nbdime takes seconds to load
+    from helpers.runs import compare_runs, page, terminal
 
     found = compare_runs(_run_folder(options.first), _run_folder(options.second))
     terminal.print_comparison(found, console)
@@ -254,7 +262,7 @@ def _compare(options: argparse.Namespace, console: Console) -> int:
 
 
 def _verify(options: argparse.Namespace, console: Console) -> int:
-    from helpers.runs import terminal, verify_run  # statsmodels takes seconds to load
+    from helpers.runs import terminal, verify_run
 
     against = project_file(options.against) if options.against else None
     found = verify_run(_run_folder(options.run), against=against)
@@ -263,13 +271,15 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
+    from helpers.reporting.export import export_run
+
     folder = export_run(Run(_run_folder(options.run)), project_file(options.out))
     console.print(f"Tables to share: {short_path(folder)}; REMOVED.md says what is not in them", markup=False)
     return 0
 
 
 def _sweep(options: argparse.Namespace, console: Console) -> int:
-    from helpers import sweep as rooms  # statsmodels and matplotlib take seconds to load, and few commands need them
+    from helpers import sweep as rooms
 
     sweep = rooms.load_sweep(options.file)
     folder = project_file(f"runs/{sweep.name}")
@@ -325,7 +335,7 @@ def _phantom(options: argparse.Namespace, console: Console) -> int:
 
 
 def _register_weights(options: argparse.Namespace, console: Console) -> int:
-    from helpers.training import register_weights  # torch takes seconds to load, and no other command needs it
+    from helpers.training import register_weights
 
     path = register_weights(Run(_run_folder(options.run)))
     console.print(f"Weights: {short_path(path)}; use them with training.weights: phantom", markup=False, soft_wrap=True)

@@ -11,13 +11,14 @@ from enum import StrEnum
 
 import pandas as pd
 
+from helpers.study.errors import StudyError
 from helpers.study.spreadsheets import without_formulas
 from helpers.study.terminal import visible
 
 MESSAGE_LENGTH = 200
 
 
-class CohortError(ValueError):
+class CohortError(StudyError, ValueError):
     """A cohort that cannot be used at all; the message names the file, the field and the way out."""
 
 

@@ -23,6 +23,7 @@ from helpers.evaluation.estimates import Bounds, Metric
 from helpers.evaluation.metrics import ratio, weighted_auroc
 from helpers.evaluation.patient_bootstrap import PatientBootstrap
 from helpers.evaluation.predictions import probability_column
+from helpers.study.errors import StudyError
 from helpers.study.params import EvaluationParams
 
 # Two arrangements this close are equally far from no difference; sums of floats are not exact.
@@ -31,7 +32,7 @@ PERMUTATION_STREAM = 4
 SHARED_COLUMNS = ["sample_id", "PatientID", "y_true"]
 
 
-class ComparisonError(ValueError):
+class ComparisonError(StudyError, ValueError):
     """Two tables cannot be compared; the message says why."""
 
 

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from helpers.study.errors import StudyError
+
 IDENTITY_COLUMNS = ("sample_id", "PatientID", "fold", "seed", "split", "y_true")
 ROW_KEY = ["sample_id", "fold", "seed"]
 RERUN = "run notebook 03 again for this run folder"
 
 
-class PredictionsError(ValueError):
+class PredictionsError(StudyError, ValueError):
     """The predictions table cannot be evaluated; the message names the column or sample and the remedy."""
 
 

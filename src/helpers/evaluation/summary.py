@@ -21,6 +21,7 @@ from helpers.evaluation.resampling import (
     weighted_kappa_metric,
 )
 from helpers.evaluation.tables import evaluation_tables, metrics_document
+from helpers.study.errors import StudyError
 
 # Each part of the evaluation draws from its own stream, so that adding one never changes the numbers of another.
 POOLED_STREAM, TRAINING_STREAM, FOLD_STREAM = 0, 1, 2
@@ -30,7 +31,7 @@ POOLED_STREAM, TRAINING_STREAM, FOLD_STREAM = 0, 1, 2
 FEW_PATIENTS = 50
 
 
-class EvaluationError(ValueError):
+class EvaluationError(StudyError, ValueError):
     """A parameter of the evaluation is impossible, or its result is inconsistent; the message names the remedy."""
 
 

@@ -21,6 +21,7 @@ import pandera.pandas as pa
 import yaml
 
 from helpers.study import schemas
+from helpers.study.errors import StudyError
 from helpers.study.params import ParameterError, Section, Study, load_study, validate
 from helpers.study.paths import project_file, short_path
 
@@ -28,7 +29,7 @@ PARAMS_FILE = "params.yaml"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
-class ArtefactError(ValueError):
+class ArtefactError(StudyError, ValueError):
     """An artefact that is missing, foreign to the stage, or not as its schema says."""
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Optional, Self, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
+from helpers.study.errors import StudyError
 from helpers.study.paths import project_file
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -22,7 +23,7 @@ MAX_PARAMETER_BYTES = 2**18
 SHOWN_LENGTH = 200
 
 
-class ParameterError(ValueError):
+class ParameterError(StudyError, ValueError):
     """A parameter file or value that cannot be used; the message names each field and the way out."""
 
 

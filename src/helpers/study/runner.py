@@ -23,6 +23,7 @@ from papermill.exceptions import PapermillExecutionError
 from helpers.study import stages
 from helpers.study.artefacts import record_study
 from helpers.study.display import PROGRESS_MIMETYPE
+from helpers.study.errors import StudyError
 from helpers.study.params import Study
 from helpers.study.paths import project_folder, short_path
 from helpers.study.progress import Screen, duration
@@ -39,11 +40,11 @@ KERNEL_DIED = (
 )
 
 
-class StageError(RuntimeError):
+class StageError(StudyError, RuntimeError):
     """A stage failed; the message says where, why, and what is left."""
 
 
-class RunLocked(RuntimeError):
+class RunLocked(StudyError, RuntimeError):
     """Another runner works on the same run folder."""
 
 

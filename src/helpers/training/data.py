@@ -10,12 +10,14 @@ import pandas as pd
 import torch
 from torch import Generator, Tensor
 
+from helpers.study.errors import StudyError
+
 HEIGHT_RATIOS = ("anterior_ratio", "middle_ratio", "posterior_ratio")
 FEW_PATIENTS = 20  # of a class, in one validation part
 LABEL_STREAM, PATIENT_STREAM = 0, 1  # which labels and which patients are drawn, apart from each other
 
 
-class TrainingDataError(ValueError):
+class TrainingDataError(StudyError, ValueError):
     """Images, labels and splits that cannot be trained on; the message says what to change."""
 
 

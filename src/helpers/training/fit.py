@@ -18,6 +18,7 @@ from sklearn.metrics import recall_score
 from torch import Tensor, nn
 
 from helpers.study.artefacts import replacing
+from helpers.study.errors import StudyError
 from helpers.study.params import TrainingParams
 from helpers.training.average import MovingAverage
 from helpers.training.data import Batch, Samples, balanced_draw, n_batches, shuffled_batches
@@ -34,7 +35,7 @@ Report = Callable[[str, float], None]
 WARM_UP = 0.1
 
 
-class DivergenceError(RuntimeError):
+class DivergenceError(StudyError, RuntimeError):
     """The loss is no longer a number."""
 
 

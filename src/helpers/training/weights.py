@@ -21,6 +21,7 @@ from torch import Tensor
 from torchvision.models import get_model, get_model_weights
 
 from helpers.study.artefacts import file_sha256
+from helpers.study.errors import StudyError
 from helpers.study.params import TrainingParams
 from helpers.study.paths import phantom_weights, project_file, short_path
 
@@ -38,7 +39,7 @@ CT_NOTE = (
 )
 
 
-class WeightsError(ValueError):
+class WeightsError(StudyError, ValueError):
     """Weights that cannot be had or do not fit; the message says how to get or choose others."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.cohort.audit.verdicts import AuditContext, Verdict, counted, examples
+from helpers.study.errors import StudyError
 from helpers.study.schemas import SPLITS
 
 # What is counted -> the column whose values must not lie in two splits.
@@ -27,7 +28,7 @@ WAYS_OUT = (
 )
 
 
-class LeakageError(ValueError):
+class LeakageError(StudyError, ValueError):
     """Splits that share what they must not share; the message says what, and the ways out."""
 
 

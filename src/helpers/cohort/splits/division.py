@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train
 from helpers.cohort.labels.split_words import TEST, TRAIN, VALIDATION, named_split
 from helpers.cohort.splits.linked_patients import linked_patients
 from helpers.study import SplitParams
+from helpers.study.errors import StudyError
 
 UNIT = "unit"  # column of whom a split keeps together: the PatientID, or the first of those who are linked
 # Columns of a cohort table that name a scanner where nobody says the site.
@@ -22,7 +23,7 @@ SCANNER_COLUMNS = ("Manufacturer", "ManufacturerModelName")
 TEST_STREAM = 1  # draws test patients with other random numbers than validation patients
 
 
-class SplitError(ValueError):
+class SplitError(StudyError, ValueError):
     """A cohort that cannot be divided as asked; the message names the class, the counts and the way out."""
 
 
