@@ -188,11 +188,17 @@ def _training(record: RunRecord) -> list[str]:
         f"AdamW, weight decay {training.weight_decay:g}, peak learning rate {training.learning_rate:g} for the head "
         f"and {backbone_rate:g} for the backbone, linear warm-up and cosine decay; batches of {training.batch_size}.",
         f"Cross-entropy {BALANCE[training.class_balance]}{smoothing}.",
-        f"At most {counted(training.epochs, 'epoch')}; training stopped after {counted(training.patience, 'epoch')} "
-        f"without a better validation loss, and {kept}",
+        f"{_length(training)}, and {kept}",
         f"{counted(len(training.seeds), 'training seed')} ({listed([str(seed) for seed in training.seeds])}); "
         f"{training.precision} arithmetic, {counted(training.threads, 'CPU thread')}.",
     ]
+
+
+def _length(training: TrainingParams) -> str:
+    if training.patience >= training.epochs:
+        return counted(training.epochs, "epoch")
+    stopped = f"training stopped after {counted(training.patience, 'epoch')} without a better validation loss"
+    return f"At most {counted(training.epochs, 'epoch')}; {stopped}"
 
 
 def _augmentation(record: RunRecord) -> list[str]:

@@ -246,7 +246,12 @@ class TrainingParams(Section):
         "weights", description="how rare classes count as much as frequent ones: in the loss, in the draw, or not"
     )
     epochs: int = Field(16, ge=1, le=1000)
-    patience: int = Field(5, ge=1, description="epochs without better validation before stopping")
+    patience: int = Field(
+        16,
+        ge=1,
+        description="epochs without better validation before stopping; validation jumps while the rate is high, and a "
+        "small value stops there",
+    )
     batch_size: int = Field(16, ge=2)
     learning_rate: float = Field(1.0e-3, gt=0, le=1, description="peak rate of the head")
     backbone_rate_factor: float = Field(0.3, gt=0, le=1, description="rate of the backbone relative to the head")
