@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import cli
+from helpers import cli, reporting
 from helpers import sweep as rooms
 from helpers.study import Study
 from helpers.study.artefacts import record_study
@@ -35,7 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_notebook(tmp_path, key, "pass")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(cli, "build_report", build_report)
+    monkeypatch.setattr(reporting, "build_report", build_report)
     return tmp_path
 
 
@@ -113,6 +113,7 @@ class TestRun:
         process = subprocess.Popen(
             [sys.executable, "-m", "helpers.cli", "run", "tiny.yaml"],
             cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored by what starts in the background
         )  # fmt: skip
         try:
             (project / "started").read_text()  # blocks until the cell runs
@@ -140,6 +141,12 @@ class TestCheck:
         err = capsys.readouterr().err
         assert "bad.yaml: 3 problem(s)" in err
         assert all(part in err for part in ("training.epoch", "training.dropout", "did you mean 'splits'?"))
+
+    @pytest.mark.parametrize("command", ["check", "run"])
+    def test_a_missing_ablation_is_told_before_anything_runs(self, project, capsys, command):
+        (project / "tiny.yaml").write_text("study: {name: tiny, ablation: none.parquet}\n")
+        assert cli.main([command, "tiny.yaml"]) == 1
+        assert "study.ablation: none.parquet is missing" in capsys.readouterr().err
 
     @pytest.mark.parametrize("command", ["check", "run"])
     def test_a_wrong_study_card_is_told_before_anything_runs(self, project, capsys, command):

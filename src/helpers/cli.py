@@ -145,11 +145,11 @@ def _add_phantom(phantom: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    from helpers.reporting import build_report, read_study_card
+    from helpers.reporting import build_report, check_inputs
     from helpers.study.runner import Plan, run_study
 
     study = load_study(options.params, overrides=options.overrides)
-    read_study_card(study.study)  # what is wrong with it is said now, not when the report is built
+    check_inputs(study.study)
     folder = project_file(f"runs/{study.study.name}")
     plan = Plan(
         first=find_stage(options.first) if options.first else None,
@@ -175,10 +175,10 @@ def _print_result(folder: Path, console: Console) -> None:
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
-    from helpers.reporting import read_study_card
+    from helpers.reporting import check_inputs
 
     study = load_study(options.params, overrides=options.overrides)
-    read_study_card(study.study)  # what is wrong with it is said now, not when the report is built
+    check_inputs(study.study)
     cohorts = {"cohort": study.cohort} | {f"external {cohort.name}": cohort for cohort in study.external.external}
     for section, cohort in cohorts.items():
         _check_paths(cohort, where=f"{options.params}: {section}")

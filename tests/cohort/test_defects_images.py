@@ -64,7 +64,7 @@ DEFECTS = {
     "empty file": ("x.png", b"", {}, "unreadable_image"),
     "text called PNG": ("x.png", b"see the PACS", {}, "unreadable_image"),
     "GIF called PNG": ("x.png", encoded(NOISE, "GIF"), {}, "unreadable_image"),
-    "folder called PNG": ("x.png", None, {}, "unreadable_image"),
+    "folder called PNG": ("x.png", None, {}, "file_missing"),
     "text file": ("x.txt", b"see the PACS", {}, "not_image"),
     "DICOM among images": ("x.dcm", b"\0" * 128 + b"DICM", {}, "not_image"),
     "colour photograph": ("x.png", encoded(COLOUR, "PNG"), {}, "colour_image"),

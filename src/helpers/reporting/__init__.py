@@ -1,7 +1,6 @@
 """Reporting room: one self-contained HTML file from the executed notebooks and artefacts of a run."""
 
 from helpers.reporting.record import ReportError
-from helpers.reporting.report import build_report
-from helpers.reporting.study_card import read_study_card
+from helpers.reporting.report import build_report, check_inputs
 
-__all__ = ["ReportError", "build_report", "read_study_card"]
+__all__ = ["ReportError", "build_report", "check_inputs"]

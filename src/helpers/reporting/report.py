@@ -21,8 +21,10 @@ from helpers.reporting.notebooks import render_notebook
 from helpers.reporting.pages import own_source, page_environment
 from helpers.reporting.record import NOTEBOOK_STAGES, RunRecord, read_run, reading_artefacts
 from helpers.reporting.results import confusions, result_tables
+from helpers.reporting.study_card import read_study_card
 from helpers.reporting.summary import summarise
 from helpers.reporting.verdicts import audit_verdicts
+from helpers.study import StudyParams
 from helpers.study.artefacts import write_atomic
 from helpers.study.stages import Stage
 
@@ -40,6 +42,19 @@ class Entry:
     anchor: str
     children: tuple["Entry", ...] = ()
     lang: str = "en"
+
+
+def check_inputs(study: StudyParams) -> None:
+    """Read what the report will show besides the run, so that what is wrong with it is said before a long run.
+
+    Raises
+    ------
+    ParameterError, ReportError
+        If the study card or the ablation table is missing or not as it should be.
+    """
+    read_study_card(study)
+    if study.ablation is not None:
+        read_ablation(study.ablation)
 
 
 def build_report(run_folder: Path) -> Path:

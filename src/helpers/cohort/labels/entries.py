@@ -165,7 +165,7 @@ def file_of(row: Row, exists: Callable[[str], bool]) -> str:
     if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
         raise NotUsable(Reason.PATH_ESCAPES_FOLDER, f"{name!r} leads out of the cohort folder")
     if not _exists(path, exists):
-        raise NotUsable(Reason.FILE_MISSING, f"{name!r} does not exist")
+        raise NotUsable(Reason.FILE_MISSING, f"{name!r} does not exist, or is no file")
     return path.as_posix()
 
 
