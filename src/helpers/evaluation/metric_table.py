@@ -74,7 +74,7 @@ def p_in_words(p: float) -> str | None:
     """Three decimals, or a bound below them."""
     if pd.isna(p):
         return None
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "<\u00a00.001" if p < 0.001 else f"{p:.3f}"  # a space that does not break
 
 
 def side_by_side(tables: Mapping[str, pd.DataFrame], *, group: str = "of", decimals: int = 3) -> pd.DataFrame:
