@@ -1,3 +1,4 @@
+import json
 import shutil
 import signal
 import subprocess
@@ -78,3 +79,15 @@ def _dask_cluster(folder: Path, *, n_workers: int = 2, n_threads: int = 1) -> It
 def dask_cluster() -> Callable[..., AbstractContextManager[tuple[str, list]]]:
     """A scheduler and workers as processes of their own, on loopback; gives its address and the workers."""
     return _dask_cluster
+
+
+@pytest.fixture
+def change_json() -> Callable[[Path, Callable[[dict], None]], None]:
+    """A function that reads a JSON file, lets another one edit its content, and writes it back."""
+
+    def change(file: Path, edit: Callable[[dict], None]) -> None:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        edit(content)
+        file.write_text(json.dumps(content), encoding="utf-8")
+
+    return change

@@ -1,6 +1,5 @@
 """A small fabricated run: real parameters, real metrics of invented logits, notebooks with outputs of our display."""
 
-import json
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -158,18 +157,6 @@ def complete_run(tmp_path_factory: pytest.TempPathFactory, hostile: str) -> Path
 def complete_report(complete_run: Path) -> Path:
     """The report of `complete_run`."""
     return build_report(complete_run)
-
-
-@pytest.fixture
-def change_json() -> Callable[[Path, Callable[[dict], None]], None]:
-    """A function that reads a JSON file, lets another one edit its content, and writes it back."""
-
-    def change(file: Path, edit: Callable[[dict], None]) -> None:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        edit(content)
-        file.write_text(json.dumps(content), encoding="utf-8")
-
-    return change
 
 
 @pytest.fixture(scope="session")

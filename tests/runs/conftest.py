@@ -113,15 +113,3 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     first = fabricated_run(folder / "first")
     hostile = {"study": {"name": "second", "title": "<script>"}, "training": {"epochs": 3, "weights": "<script>.pt"}}
     return first, fabricated_run(folder / "second", noise=1.5, **hostile)
-
-
-@pytest.fixture
-def change_json() -> Callable[[Path, Callable[[dict], None]], None]:
-    """A function that reads a JSON file, lets another one edit its content, and writes it back."""
-
-    def change(file: Path, edit: Callable[[dict], None]) -> None:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        edit(content)
-        file.write_text(json.dumps(content), encoding="utf-8")
-
-    return change
