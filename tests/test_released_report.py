@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from helpers.evaluation import headline
@@ -42,3 +43,17 @@ def test_released_run_is_the_default_study(metrics):
 def test_report_names_no_path_of_the_machine_it_was_made_on():
     text = REPORT.read_text(encoding="utf-8")
     assert re.findall(r"(?<![\w.])/(?:home|root|tmp|work|Users)/[\w./-]+", text) == []
+
+
+def test_readme_quotes_the_released_ablations():
+    """Every figure of the table, score or difference with its interval, stands in reports/ablation.parquet."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8").replace("−", "-")
+    table = readme.split("| changed | accuracy | difference |")[1].split("\n\n")[0]
+    quoted = re.findall(r"(0\.\d{3}) \(([\d.]+)–([\d.]+)\)|([+-]0\.\d{3}) \(([+-][\d.]+) to ([+-][\d.]+)\)", table)
+    released = pd.read_parquet(REPOSITORY / "reports" / "ablation.parquet")
+    scores = released[["estimate", "ci_low", "ci_high"]].dropna().itertuples(index=False)
+    differences = released[["difference", "difference_low", "difference_high"]].dropna().itertuples(index=False)
+    known = {tuple(f"{value:.3f}" for value in row) for row in scores}
+    known |= {tuple(f"{value:+.3f}" for value in row) for row in differences}
+    assert len(quoted) >= 10
+    assert {tuple(filter(None, found)) for found in quoted} - known == set()
