@@ -71,6 +71,7 @@ def make_deterministic(threads: int) -> None:
     """Fix the thread count (sums depend on it) and prefer deterministic kernels."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # all of it is written before it is read
     torch.backends.cudnn.benchmark = False
 
 

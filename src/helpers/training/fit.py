@@ -103,7 +103,7 @@ class Fit:
             weights, label_smoothing=params.label_smoothing, auxiliary_weight=params.auxiliary_weight
         ).to(device)
         self.average = MovingAverage(self.network, decay=params.ema_decay) if params.ema_decay else None
-        self.optimizer = torch.optim.AdamW(parameter_groups(network, params))
+        self.optimizer = torch.optim.AdamW(parameter_groups(network, params), fused=True)  # several times quicker
         self.steps_per_epoch = n_batches(len(task.rows["train"]), batch_size=params.batch_size)
         self.history: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
@@ -229,11 +229,12 @@ class Fit:
         self.best = _under(tensors, "best.")
         if self.average is not None:
             self.average.network.load_state_dict(_under(tensors, "average."), strict=False)
+        groups = self.optimizer.state_dict()["param_groups"]
+        learned = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under(tensors, "optimizer.").items():
             index, _, key = name.partition(".")
-            moments.setdefault(int(index), {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
+            moments.setdefault(int(index), {})[key] = _in_memory_order_of(learned[int(index)], tensor)
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
@@ -283,6 +284,11 @@ def _read_matching(file: Path, digest: str) -> tuple[dict[str, Tensor], str] | N
     except SafetensorError as error:
         logger.warning("%s is damaged (%s); this fold starts again", file.name, error)
         return None
+
+
+def _in_memory_order_of(parameter: Tensor, tensor: Tensor) -> Tensor:
+    # the fused optimizer walks through parameter and moments side by side; files hold them in rows, whatever they were
+    return torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
