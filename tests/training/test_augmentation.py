@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from helpers.study.params import THREE_WINDOWS
 from helpers.training.augmentation import InputTransform, blurred
 
 
@@ -168,6 +169,18 @@ def test_three_windows_fill_the_three_channels_of_hu_images_only(params):
     np.testing.assert_allclose(shown, [(150 - 300) / 1500 + 0.5, (150 - 50) / 400 + 0.5, 150 / 2000 + 0.5], rtol=1e-6)
     grey = InputTransform(chosen, 0.5, False, (0.0,) * 3, (1.0,) * 3).plain(pixels.astype(np.uint8))
     assert grey[0, :, 0, 0].tolist() == pytest.approx([150 / 255] * 3)
+
+
+def test_three_windows_of_an_image_move_together(params):
+    moving = still(params).model_copy(update={"window_jitter": 0.2})
+    three = InputTransform(moving.model_copy(update={"channels": "windows"}), 0.5, True, (0.0,) * 3, (1.0,) * 3)
+    pixels = np.random.default_rng(0).normal(150, 300, (4, 32, 32)).astype(np.int16)
+    shown = three.augmented(pixels, generator=torch.Generator().manual_seed(0))
+    for channel, (center, width) in enumerate(THREE_WINDOWS):
+        params_of_one = moving.model_copy(update={"window_center": center, "window_width": width})
+        one = InputTransform(params_of_one, 0.5, True, (0.0,) * 3, (1.0,) * 3)
+        alone = one.augmented(pixels, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(shown[:, channel], alone[:, channel])
 
 
 def test_mirroring_exchanges_left_and_right_of_half_the_images(params):

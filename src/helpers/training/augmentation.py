@@ -144,7 +144,7 @@ class InputTransform:
     def _windowed(self, images: Tensor, generator: Generator) -> Tensor:
         center, width = self._window()
         jitter = self.params.window_jitter
-        center = center + _uniform(len(images), jitter * width / 2, generator).view(-1, 1, 1, 1)
+        center = center + width * _uniform(len(images), jitter / 2, generator).view(-1, 1, 1, 1)
         width = width * (1 + _uniform(len(images), jitter, generator).view(-1, 1, 1, 1))
         return (images - center) / width + 0.5
 
