@@ -7,7 +7,7 @@ from helpers.reporting import build_report
 from helpers.reporting.answers import QUESTIONS, Answer, Status
 from helpers.reporting.forms import CARDS, CHECKLISTS, JUDGED, Form, fill_form, link, read_form
 from helpers.reporting.markup import Heading
-from helpers.study.params import validate
+from helpers.study.parameter_files import validate
 
 # Items with letters, as the checklist of TRIPOD+AI has them.
 LETTERS = {3: "abc", 5: "ab", 6: "abc", 8: "abc", 9: "abc", 12: "abcdefg", 18: "abcdef", 20: "abc", 23: "ab", 27: "abc"}

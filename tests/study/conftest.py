@@ -5,13 +5,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from rich.console import Console
 
-from helpers.study import Study
+from helpers.study import ParameterError, Study, load_study
 from helpers.study.progress import Screen
 from helpers.study.runner import Plan, run_study
 
@@ -120,3 +121,27 @@ def finished(finished_once: tuple[Path, Outcome], tmp_path: Path, monkeypatch: p
     shutil.copytree(finished_once[0], tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return Project(tmp_path)
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    """Load YAML text as a parameter file."""
+
+    def load_text(text: str, **options: Any) -> Study:
+        file = tmp_path / "study.yaml"
+        file.write_text(text, encoding="utf-8")
+        return load_study(file, **options)
+
+    return load_text
+
+
+@pytest.fixture
+def complaint(load):
+    """The message about YAML text that must not be accepted."""
+
+    def message(text: str, **options: Any) -> str:
+        with pytest.raises(ParameterError) as caught:
+            load(text, **options)
+        return str(caught.value)
+
+    return message

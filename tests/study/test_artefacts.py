@@ -61,7 +61,7 @@ class TestAtomicWriting:
             stream.write(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        with pytest.raises(OSError, match="No space left on device; free some, .*the same command.*a.bin"):
+        with pytest.raises(OSError, match="No space left on device; free some space.*the same command.*a.bin"):
             write_atomic(file, write)
         assert file.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [file]
@@ -99,6 +99,17 @@ class TestAtomicWriting:
             array[0] = 1 // 0
         assert run.read_array("images").tolist() == [1]
         assert [file.name for file in tmp_path.iterdir()] == ["images.npy"]
+
+    def test_an_array_that_the_disk_cannot_hold_is_refused_before_it_is_filled(self, tmp_path, monkeypatch):
+        def refuse(descriptor: int, start: int, length: int) -> None:
+            assert (start, length) == (0, 128 + 6 * 2)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "posix_fallocate", refuse)
+        run = at(tmp_path, "02_preprocessing")
+        with pytest.raises(OSError, match="free some space"), run.new_array("images", shape=(2, 3), dtype="int16"):
+            pytest.fail("the block must not begin")
+        assert not list(tmp_path.iterdir())
 
 
 class TestStageIsolation:
@@ -227,6 +238,14 @@ class TestOpenRun:
         run = open_run("runs/x", CohortParams(), SplitParams(), stage="01_data_audit")
         assert run.folder == tmp_path / "runs" / "x"
         assert repr(run) == "Run('runs/x', stage='01_data_audit')"
+
+    def test_a_run_of_another_version_is_refused_with_a_way_out(self, tmp_path):
+        (tmp_path / PARAMS_FILE).write_text("training: {optimiser: sgd}\n")
+        for use in (lambda: Run(tmp_path).study, lambda: open_run(str(tmp_path), SplitParams(), stage="01_data_audit")):
+            with pytest.raises(ArtefactError) as caught:
+                use()
+            for words in (str(tmp_path), "training.optimiser: unknown name", "give `study run`", "provenance.json"):
+                assert words in str(caught.value)
 
     def test_what_is_no_section_is_refused(self, tmp_path):
         with pytest.raises(ParameterError, match="Study is not a section"):

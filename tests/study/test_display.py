@@ -59,6 +59,19 @@ class TestFigure:
     def test_without_caption_has_none(self, figure):
         assert "figcaption" not in html(show_figure, figure, alt="a line")
 
+    def test_its_numbers_are_a_folded_table_with_the_caption_behind_it(self, figure):
+        data = pd.DataFrame({"<epoch>": range(130), "loss": np.linspace(1, 0.1234, 130)})
+        text = html(show_figure, figure, alt="a line", caption="a < b", data=data)
+        picture, _, numbers = text.partition("</figure>")
+        assert "<table" not in picture
+        assert numbers.startswith('<details class="numbers"><summary>The numbers of this figure</summary>')
+        assert "<caption>a &lt; b</caption>" in numbers
+        assert '<th scope="col">&lt;epoch&gt;</th>' in numbers
+        assert "10 more rows are not shown" in numbers
+
+    def test_without_numbers_nothing_is_folded(self, figure):
+        assert "<details" not in html(show_figure, figure, alt="a line")
+
     @pytest.mark.parametrize("alt", ["", "  \n"])
     def test_empty_alt_is_refused(self, figure, alt):
         with pytest.raises(ValueError, match="alt: describe the figure"):

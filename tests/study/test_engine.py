@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -45,6 +47,21 @@ def test_processes_are_numbered_so_that_each_can_take_a_gpu(monkeypatch):
 def test_an_error_in_a_task_is_raised_here():
     with open_executor(StudyParams(jobs=2)) as executor, pytest.raises(ValueError, match="below zero"):
         compute(squared, [-1, 2], executor=executor, report=lambda done, total: None)
+
+
+def test_workers_end_with_a_process_that_is_killed():
+    """They hold its output open, so that waiting for the end of the output is to wait for theirs."""
+    script = (
+        "import os\n"
+        "from helpers.study.engine import open_executor\n"
+        "from helpers.study.params import StudyParams\n"
+        "with open_executor(StudyParams(jobs=2)) as executor:\n"
+        "    executor.submit(os.getpid).result()\n"
+        "    print('computed', flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, timeout=120)
+    assert (done.stdout, done.returncode) == ("computed\n", -9)
 
 
 @pytest.mark.slow

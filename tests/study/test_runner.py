@@ -1,5 +1,6 @@
 """The papermill runner on tiny notebooks with real kernels: order, skipping, forcing, failures, locks."""
 
+import errno
 import json
 import os
 import platform
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from papermill.exceptions import PapermillExecutionError
 from rich.console import Console
 
-from helpers.study import ParameterError, Study, TrainingParams, load_study, progress
+from helpers.study import ParameterError, Study, TrainingParams, load_study, progress, runner
+from helpers.study.errors import GO_ON
 from helpers.study.progress import Screen
 from helpers.study.runner import Plan, RunLocked, StageError, heading_above, lock, run_study
 from helpers.study.stages import STAGES, find_stage
@@ -147,7 +150,7 @@ class TestFailure:
         assert not list((RUN / "notebooks").glob("*.partial.ipynb"))
 
     def test_dead_kernel_is_explained(self, finished, run):
-        finished.write_notebook("05_error_analysis", "import os\nos.write(2, b'no memory')\nos._exit(9)")
+        finished.write_notebook("05_error_analysis", "import os\nos.write(2, b'no memory')\nos.kill(os.getpid(), 9)")
         with pytest.raises(StageError, match="The kernel died") as caught:
             run()
         assert "05_error_analysis stopped at the cell under “2 Work”" in str(caught.value)
@@ -155,14 +158,65 @@ class TestFailure:
         assert "runs/default/notebooks/05_error_analysis.partial.log" in str(caught.value)
         assert "no memory" in (RUN / "notebooks" / "05_error_analysis.partial.log").read_text()
 
+    def test_memory_that_is_used_up_is_told_with_what_takes_less(self, finished, run):
+        limit = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))\n"
+        finished.write_notebook("05_error_analysis", f"{limit}bytearray(2**40)")
+        with pytest.raises(StageError, match="MemoryError.*\nThe memory is used up: lower training.batch_size"):
+            run()
+
+    def test_full_disk_under_the_notebook_is_told_and_the_same_command_goes_on(self, finished, run):
+        partial = RUN / "notebooks" / "05_error_analysis.partial.ipynb"
+        partial.symlink_to("/dev/full")
+        with pytest.raises(StageError) as caught:
+            run({"error_analysis": {"n_gallery": 3}})
+        assert "05_error_analysis stopped: runs/default/notebooks/05_error_analysis.partial.ipynb" in str(caught.value)
+        assert str(caught.value).endswith(f"No space left on device\n{GO_ON}")
+        partial.unlink()
+        assert run({"error_analysis": {"n_gallery": 3}}).ran == ["05_error_analysis", "report"]
+
+    def test_full_disk_under_the_journal_does_not_hide_what_failed(self, finished, monkeypatch):
+        def full(*_, event: str, **__) -> None:
+            if event == "failed":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(runner, "journal", full)
+        with pytest.raises(ParameterError, match="no such figure"):
+            self.run_failing_report()
+
+    def test_what_a_killed_writer_left_is_removed(self, finished, run):
+        left = [RUN / ".metrics.json.x1y2.tmp", RUN / "checkpoints" / ".tmpinclPe"]
+        for file in left:
+            file.write_text("half")
+        assert run().ran == []
+        assert not any(file.exists() for file in left)
+
     def test_failing_report_is_journalled_and_passed_on(self, finished):
+        with pytest.raises(ParameterError, match="no such figure"):
+            self.run_failing_report()
+        assert journal()[-1]["event"] == "failed"
+
+    @staticmethod
+    def run_failing_report() -> None:
         def build_report(folder: Path) -> Path:
             raise ParameterError("no such figure")
 
         screen = Screen(Console(quiet=True))
-        with pytest.raises(ParameterError, match="no such figure"):
-            run_study(Study(), RUN.resolve(), screen=screen, build_report=build_report, plan=only("report", force=True))
-        assert journal()[-1]["event"] == "failed"
+        run_study(Study(), RUN.resolve(), screen=screen, build_report=build_report, plan=only("report", force=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "is_memory"),
+    [
+        ("MemoryError", "", True),
+        ("_ArrayMemoryError", "Unable to allocate 8.00 TiB for an array with shape (1099511627776,)", True),
+        ("RuntimeError", "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", True),
+        ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB", True),
+        ("ValueError", "a memory of no class", False),
+    ],
+)
+def test_advice_on_memory_goes_with_every_library_s_word_for_it(name, words, is_memory):
+    error = PapermillExecutionError(0, 1, source="", ename=name, evalue=words, traceback=[])
+    assert ("training.batch_size" in runner._cause(error)) == is_memory
 
 
 class TestLock:
@@ -173,6 +227,14 @@ class TestLock:
         assert f"in use by process {os.getpid()} on {platform.node()}" in str(caught.value)
         assert "another study.name" in str(caught.value)
         assert not (RUN / "journal.jsonl").exists()
+
+    def test_a_file_system_without_locks_is_not_taken_for_a_second_runner(self, tmp_path, monkeypatch):
+        def refuse(*_) -> None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(runner.fcntl, "flock", refuse)
+        with pytest.raises(OSError, match="No locks available"), lock(tmp_path):
+            pass
 
     def test_is_free_again_after_an_error(self, tmp_path):
         with pytest.raises(KeyError), lock(tmp_path):

@@ -16,6 +16,7 @@ Model card: Mitchell et al., FAT* 2019. Datasheet: Gebru et al., Communications 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Optional
 
@@ -27,7 +28,8 @@ from helpers.reporting.answers.evidence import find_heading
 from helpers.reporting.markup import Heading
 from helpers.reporting.record import RunRecord
 from helpers.reporting.study_card import read_study_card
-from helpers.study.params import Section, validate
+from helpers.study.parameter_files import validate
+from helpers.study.params import Section
 
 QUESTIONNAIRES = Path(__file__).parent / "questionnaires"
 CHECKLISTS = ("claim", "tripod_ai", "metrics")
@@ -128,6 +130,7 @@ def filled_forms(record: RunRecord, *, headings: Sequence[Heading]) -> dict[str,
     }
 
 
+@cache
 def read_form(name: str) -> Form:
     """Read one of `questionnaires/`."""
     content = yaml.safe_load((QUESTIONNAIRES / f"{name}.yaml").read_text(encoding="utf-8"))

@@ -8,7 +8,8 @@ from typing import Annotated, Optional
 
 from pydantic import Field
 
-from helpers.study.params import Section, StudyParams, read_parameter_file, validate
+from helpers.study.parameter_files import read_parameter_file, validate
+from helpers.study.params import Section, StudyParams
 
 Words = Annotated[Optional[str], Field(min_length=3)]
 

@@ -1,6 +1,7 @@
 """What every notebook stands on: parameters, the run folder, provenance, the papermill runner."""
 
 from helpers.study.artefacts import ArtefactError, Run, open_run
+from helpers.study.parameter_files import load_study, read_parameters
 from helpers.study.params import (
     CohortParams,
     ErrorAnalysisParams,
@@ -13,8 +14,6 @@ from helpers.study.params import (
     Study,
     StudyParams,
     TrainingParams,
-    load_study,
-    read_parameters,
 )
 
 __all__ = [

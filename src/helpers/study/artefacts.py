@@ -4,7 +4,6 @@ A stage may read what earlier stages wrote and write its own artefacts, nothing 
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -21,12 +20,13 @@ import pandera.pandas as pa
 import yaml
 
 from helpers.study import schemas
-from helpers.study.errors import StudyError
-from helpers.study.params import ParameterError, Section, Study, load_study, validate
+from helpers.study.errors import GO_ON, NO_SPACE, REMEDIES, StudyError
+from helpers.study.parameter_files import load_study, validate
+from helpers.study.params import ParameterError, Section, Study
 from helpers.study.paths import project_file, short_path
 
 PARAMS_FILE = "params.yaml"
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+LEFTOVERS = (".*.tmp", ".tmp*")  # of this module, and of safetensors
 
 
 class ArtefactError(StudyError, ValueError):
@@ -93,7 +93,7 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         if error.errno in NO_SPACE:
-            remedy = f"{error.strerror}; free some, and the same command goes on from here"
+            remedy = f"{error.strerror}; {REMEDIES[error.errno]}. {GO_ON}"
             raise OSError(error.errno, remedy, str(path)) from error
         raise
     finally:
@@ -101,10 +101,24 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _reserve(file: Path) -> None:
+    # a mapped file has holes, and the process that fills one of them on a full disk is ended without a word
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+
+
 def write_atomic(path: Path, write: Callable[[IO[bytes]], Any], *, flush: bool = True) -> None:
     """Let `write` fill a file that then replaces `path`, see `replacing`."""
     with replacing(path, flush=flush) as temporary, temporary.open("wb") as stream:
         write(stream)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what writers that were killed have left half-written; nobody may be writing there."""
+    for pattern in LEFTOVERS:
+        for file in folder.rglob(pattern):
+            file.unlink()
 
 
 def write_json_atomic(path: Path, content: Any) -> None:
@@ -139,8 +153,14 @@ class Run:
 
     @property
     def study(self) -> Study:
-        """The resolved parameters of the run."""
-        return load_study(self.folder / PARAMS_FILE)
+        """The resolved parameters of the run.
+
+        Raises
+        ------
+        ArtefactError
+            If they are not those of this version of the program.
+        """
+        return _recorded_study(self.folder)
 
     def path(self, name: str) -> Path:
         """File of an artefact, readable by this stage.
@@ -198,16 +218,18 @@ class Run:
 
     @contextlib.contextmanager
     def new_array(self, name: str, *, shape: tuple[int, ...], dtype: str) -> Iterator[np.ndarray]:
-        """Give a writable memory-mapped array that gets its name only when the block ends without an error."""
-        file = self.output(name)
-        temporary = file.with_name(f".{file.name}.tmp")
-        try:
+        """Give a writable memory-mapped array that gets its name only when the block ends without an error.
+
+        Raises
+        ------
+        OSError
+            If the disk has no room for all of it.
+        """
+        with replacing(self.output(name)) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+            _reserve(temporary)
             yield array
             array.flush()  # msync: the data are on disk before the name is
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _existing(self, name: str) -> Iterator[Path]:
@@ -273,11 +295,24 @@ def open_run(run_dir: str, *sections: Section, stage: str) -> Run:
     if not params_file.is_file() and stage != "01_data_audit":
         raise ArtefactError(f"{run_dir} is not a run folder (no {PARAMS_FILE}): run 01_data_audit on it first")
     if params_file.is_file():
-        known = load_study(params_file)
+        known = _recorded_study(folder)
     else:
         known = validate(Study, {"study": {"name": folder.name}}, origin=f"run_dir {run_dir}")
     record_study(folder, _with_sections(known, sections))
     return Run(folder, stage=stage)
+
+
+def _recorded_study(folder: Path) -> Study:
+    file = folder / PARAMS_FILE
+    try:
+        return load_study(file)
+    except ParameterError as error:
+        raise ArtefactError(
+            f"{short_path(folder)} cannot be used by this version of the program, which refuses its parameters.\n"
+            f"{error}\n"
+            "To make the run again, give `study run` the parameter file that it came from; to read it as it is, open "
+            "its report.html, or use the version that made it (git commit in provenance.json)"
+        ) from error
 
 
 def record_study(folder: Path, study: Study) -> None:

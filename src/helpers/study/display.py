@@ -15,18 +15,23 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, DisplayHandle, display
 from jinja2 import Environment
+from markupsafe import Markup
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROGRESS_MIMETYPE = "application/vnd.study.progress+json"
 REFRESH_S = 0.5
+FIGURE_ROWS = 120  # of the table behind a figure; it is folded, so that it may be longer than others
 
 _jinja = Environment(autoescape=True)
 _FIGURE = _jinja.from_string(
-    '<figure class="study-figure"><img alt="{{ alt }}" src="data:image/webp;base64,{{ data }}" '
+    '<figure class="study-figure"><img alt="{{ alt }}" src="data:image/webp;base64,{{ picture }}" '
     'style="max-width:100%;height:auto" width="{{ width }}">'
     "{% if caption %}<figcaption>{{ caption }}</figcaption>{% endif %}</figure>"
+    # a figure ends with its caption, so that its numbers stand behind it
+    '{% if numbers %}<details class="numbers"><summary>The numbers of this figure</summary>'
+    "{{ numbers }}</details>{% endif %}"
 )
 _EMPTY = _jinja.from_string("<p>{{ caption }}: none.</p>")
 _TABLE = _jinja.from_string(
@@ -43,12 +48,12 @@ _TABLE = _jinja.from_string(
 )
 
 
-def show_figure(figure: "Figure", *, alt: str, caption: str = "") -> None:
+def show_figure(figure: "Figure", *, alt: str, caption: str = "", data: pd.DataFrame | None = None) -> None:
     """Show a matplotlib figure, see `figure_html`."""
-    display(HTML(figure_html(figure, alt=alt, caption=caption)))
+    display(HTML(figure_html(figure, alt=alt, caption=caption, data=data)))
 
 
-def figure_html(figure: "Figure", *, alt: str, caption: str = "") -> str:
+def figure_html(figure: "Figure", *, alt: str, caption: str = "", data: pd.DataFrame | None = None) -> str:
     """A matplotlib figure as an HTML element with the picture in it, as WebP.
 
     Parameters
@@ -59,14 +64,21 @@ def figure_html(figure: "Figure", *, alt: str, caption: str = "") -> str:
         What a reader who cannot see the figure needs to know; not empty.
     caption
         Sentence below the figure.
+    data
+        The numbers that are drawn, for readers who cannot see the figure or want to use them: a folded table below it,
+        of up to `FIGURE_ROWS` rows. None where a table stands beside the figure, and for pictures.
     """
     if not alt.strip():
         raise ValueError("alt: describe the figure in words for readers who cannot see it")
     stream = io.BytesIO()
     figure.savefig(stream, format="webp", dpi=150, bbox_inches="tight", pil_kwargs={"quality": 85, "method": 6})
-    data = base64.b64encode(stream.getvalue()).decode()
-    width = round(figure.get_figwidth() * 100)
-    return _FIGURE.render(alt=alt, caption=caption, data=data, width=width)
+    return _FIGURE.render(
+        alt=alt,
+        caption=caption,
+        picture=base64.b64encode(stream.getvalue()).decode(),
+        width=round(figure.get_figwidth() * 100),
+        numbers=None if data is None else Markup(table_html(data, caption=caption, max_rows=FIGURE_ROWS)),  # noqa: S704
+    )
 
 
 def show_table(table: pd.DataFrame, *, caption: str = "", decimals: int = 3, max_rows: int = 40) -> None:

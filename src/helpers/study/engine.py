@@ -5,6 +5,7 @@ All three are `concurrent.futures` executors to those who submit tasks, and give
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -61,7 +62,21 @@ def worker_number() -> int:
     return int(os.environ.get(WORKER_VARIABLE, "0"))
 
 
+def end_with_parent() -> None:
+    """Let this worker of a pool end when the process that started it does, however that ends.
+
+    A worker holds both ends of the queue that it waits on, and so would wait for ever behind a process that was killed.
+    """
+    threading.Thread(target=_follow, daemon=True).start()
+
+
+def _follow() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
 def _take_number(counter: Any) -> None:
+    end_with_parent()
     with counter.get_lock():
         os.environ[WORKER_VARIABLE] = str(counter.value)
         counter.value += 1

@@ -21,9 +21,9 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from helpers.study import stages
-from helpers.study.artefacts import record_study
+from helpers.study.artefacts import record_study, remove_leftovers
 from helpers.study.display import PROGRESS_MIMETYPE
-from helpers.study.errors import StudyError
+from helpers.study.errors import GO_ON, StudyError
 from helpers.study.params import Study
 from helpers.study.paths import project_folder, short_path
 from helpers.study.progress import Screen, duration
@@ -34,10 +34,10 @@ ENGINE = "study"
 KERNEL = "python3"
 KERNEL_START_S = 120  # a cold disk and a busy machine
 LOCK_FILE = ".lock"
-KERNEL_DIED = (
-    "The kernel died without a word, which mostly means that the memory was used up: "
-    "lower training.batch_size or preprocessing.image_size, or close other programs"
+SPARE_MEMORY = (
+    "lower training.batch_size, preprocessing.image_size, cohort.workers or study.jobs, or close other programs"
 )
+KERNEL_DIED = f"The kernel died without a word, which mostly means that the memory was used up: {SPARE_MEMORY}"
 
 
 class StageError(StudyError, RuntimeError):
@@ -163,6 +163,7 @@ def run_study(
     """
     run_folder.mkdir(parents=True, exist_ok=True)
     with lock(run_folder):
+        remove_leftovers(run_folder)
         record_study(run_folder, study)
         wanted = stages.fingerprints(study)
         records = stages.read_records(run_folder)
@@ -207,7 +208,8 @@ def _run_stage(
             build_report(run_folder)
     except BaseException as error:
         seconds = round(time.monotonic() - started, 2)
-        journal(run_folder, stage=stage.key, event="failed", seconds=seconds, error=type(error).__name__)
+        with contextlib.suppress(OSError):  # a full disk is what failed, and is told below
+            journal(run_folder, stage=stage.key, event="failed", seconds=seconds, error=type(error).__name__)
         word = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
         screen.stage_ended(f"  {stage.key:<18} {word} after {duration(seconds)}", style="bold red")
         raise
@@ -234,24 +236,31 @@ def _execute_notebook(stage: Stage, study: Study, run_folder: Path, *, screen: S
                 progress_bar=False, cwd=project_folder(), screen=screen, log=stream,
             )  # fmt: skip
     except PapermillExecutionError as error:
-        raise StageError(_failure(f"{error.ename}: {error.evalue}", stage=stage, partial=partial)) from error
+        raise StageError(_failure(_cause(error), stage=stage, partial=partial)) from error
     except DeadKernelError as error:
         cause = f"{KERNEL_DIED}\nLast words of the kernel, if any: {short_path(log)}"
         raise StageError(_failure(cause, stage=stage, partial=partial)) from error
     except NoSuchKernel as error:
         raise StageError(f"{stage.key}: no Jupyter kernel called {KERNEL}; `make env` installs it") from error
+    except OSError as error:
+        where = f"{short_path(partial)}, the notebook as it is executed"
+        raise StageError(f"{stage.key} stopped: {where}, cannot be written: {error.strerror}\n{GO_ON}") from error
     partial.replace(final)
     log.unlink()
+
+
+def _cause(error: PapermillExecutionError) -> str:
+    cause = f"{error.ename}: {error.evalue}"
+    # NumPy calls it _ArrayMemoryError, torch a RuntimeError, and both say that they cannot allocate
+    is_memory = "MemoryError" in error.ename or "allocate" in error.evalue
+    return f"{cause}\nThe memory is used up: {SPARE_MEMORY}" if is_memory else cause
 
 
 def _failure(cause: str, *, stage: Stage, partial: Path) -> str:
     notebook = nbformat.read(partial, as_version=4)
     heading = heading_above(notebook, _last_cell_run(notebook))
     return (
-        f"{stage.key} stopped at the cell under “{heading}”\n"
-        f"{cause}\n"
-        f"Partial notebook: {short_path(partial)}\n"
-        f"What earlier stages wrote is kept; the same command goes on from here."
+        f"{stage.key} stopped at the cell under “{heading}”\n{cause}\nPartial notebook: {short_path(partial)}\n{GO_ON}"
     )
 
 
@@ -270,7 +279,7 @@ def lock(run_folder: Path) -> Iterator[None]:
     with (run_folder / LOCK_FILE).open("a+", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             stream.seek(0)
             holder = json.loads(stream.read() or "{}")
             raise RunLocked(

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from helpers.reporting.appendix import readable
 from helpers.study import ParameterError, Study, load_study
-from helpers.study.params import NAME_PATTERN, Section, read_parameter_file, validate
+from helpers.study.parameter_files import read_parameter_file, validate
+from helpers.study.params import NAME_PATTERN, Section
 
 Changes = dict[str, Any]
 LEAKAGE_REASON = "splits.intended_leakage"  # why a leak is wanted; it changes no number
