@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from helpers.evaluation import headline
+from helpers.runs import verify_run
 from helpers.study import Run
 from helpers.study.artefacts import ARTEFACTS
 from helpers.study.schemas import SWEEP as SWEEP_SCHEMA
@@ -72,6 +73,9 @@ class TestSmoke:
         accuracy = run.read_json("metrics")["overall"]["accuracy"]
         assert accuracy["estimate"] == pytest.approx((predicted == tested["y_true"]).mean())
         assert accuracy["ci_low"] <= accuracy["estimate"] <= accuracy["ci_high"]
+
+    def test_the_golden_check_computes_every_number_again(self, run):
+        assert verify_run(run.folder).holds
 
     def test_another_fresh_run_gives_the_same_numbers(self, run, study, make_project, tmp_path):
         other = make_project(tmp_path / "project")

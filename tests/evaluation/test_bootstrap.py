@@ -144,3 +144,29 @@ def test_codes_do_not_depend_on_row_order(table, sample):
     again = ClusteredSample.from_frame(shuffled, classes="ABC")
     np.testing.assert_array_equal(again.patient_confusion, sample.patient_confusion)
     np.testing.assert_array_equal(again.patient[np.argsort(shuffled.index)], sample.patient)
+
+
+def obuchowski_variance(scores, positive, patient):
+    """Variance of the AUROC of clustered images in closed form (Obuchowski 1997, 10.2307/2533958)."""
+    ahead = (scores[positive][:, None] > scores[~positive]) + 0.5 * (scores[positive][:, None] == scores[~positive])
+    n_patients, sums = patient.max() + 1, []
+    for group, placement in ((positive, ahead.mean(axis=1)), (~positive, ahead.mean(axis=0))):
+        by_patient = np.bincount(patient[group], weights=placement - ahead.mean(), minlength=n_patients)
+        with_images = np.count_nonzero(np.bincount(patient[group]))
+        sums.append((by_patient, with_images / (with_images - 1), group.sum()))
+    (ours, of_ours, n), (theirs, of_theirs, m) = sums
+    own = of_ours * (ours**2).sum() / n**2 + of_theirs * (theirs**2).sum() / m**2
+    return own + 2 * n_patients / (n_patients - 1) * (ours * theirs).sum() / (n * m)
+
+
+@pytest.mark.parametrize("images_each", [1, 3])
+def test_spread_of_the_auroc_is_that_of_the_closed_form(images_each):
+    """With one image per patient the closed form is that of DeLong."""
+    rng = np.random.default_rng(3)
+    patient = np.repeat(np.arange(150), images_each)
+    shared = rng.normal(size=150)[patient]
+    positive = rng.random(len(patient)) < 0.4
+    scores = positive + shared + rng.normal(size=len(patient))
+    drawn = patient_weights(150, n_replicates=2000, rng=rng)[:, patient]
+    spread = np.nanvar(weighted_auroc(scores, positive, weights=drawn))
+    assert spread == pytest.approx(obuchowski_variance(scores, positive, patient), rel=0.15)

@@ -11,6 +11,7 @@ from helpers.evaluation.calibration import (
     N_BINS,
     TITLES,
     Forecast,
+    bins_side_by_side,
     brier_decomposition,
     calibration_metrics,
     debiased_error,
@@ -197,3 +198,16 @@ def test_simulated_softmax_is_calibrated_in_every_class():
     for name in (ANSWER, *"ABC"):
         assert found[name]["slope"].estimate == pytest.approx(1, abs=0.12)
         assert found[name]["debiased_error"].estimate < 0.02
+
+
+def test_bins_of_two_stages_stand_side_by_side():
+    one = pd.DataFrame(
+        {"of": ["answer given", "A"], "bin": [0, 0], "mean_probability": [0.8, 0.3], "share": [0.5, 0.25]}
+    )
+    one = one.assign(ci_low=[0.25, None], ci_high=[0.75, None])
+    found = bins_side_by_side({"before": one, "after": one.iloc[:1].assign(share=0.6)})
+    assert list(found) == ["of", "before: probability", "before: share", "after: probability", "after: share"]
+    assert found["before: share"][0].startswith("0.50 (0.25")
+    assert found["before: share"][1] == "0.25"
+    assert found["after: share"][0].startswith("0.60 (")
+    assert pd.isna(found["after: share"][1])

@@ -3,7 +3,16 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from helpers.evaluation.conformal import TITLES, class_coverage, conformal_sets, conformal_threshold, set_metrics
+from helpers.evaluation.conformal import (
+    ERROR_RATE,
+    TITLES,
+    SetCoverage,
+    class_coverage,
+    conformal_sets,
+    conformal_threshold,
+    prediction_sets,
+    set_metrics,
+)
 from helpers.study import EvaluationParams
 
 PARAMS = EvaluationParams(n_bootstrap=200)
@@ -112,3 +121,32 @@ def test_metrics_by_hand():
     by_class = class_coverage(sets, classes="ABCD", params=PARAMS)
     assert [by_class[key].estimate for key in "ABC"] == [1, 0.5, 0.5]
     assert "no image has this class" in by_class["D"].note
+
+
+@pytest.fixture
+def sets_by_hand():
+    """Fold 0 asks for 0.6 and fold 1 for 0.3; of the first image only "fracture" is known: A or B."""
+    shares = pd.DataFrame({"p_A": [0.35, 0.2, 0.5], "p_B": [0.25, 0.1, 0.25], "p_C": [0.4, 0.7, 0.25]})
+    tested = shares.assign(sample_id=list("xyz"), PatientID=list("ppq"), y_true=["fracture", "C", "C"])
+    meanings = {"fracture": ["A", "B"], "C": ["C"]}
+    both = pd.concat([tested.assign(fold=fold) for fold in (0, 1)])
+    return prediction_sets(both, thresholds={0: 0.6, 1: 0.3}, meanings=meanings)
+
+
+def test_a_label_of_unknown_kind_is_met_by_any_class_that_it_may_mean(sets_by_hand):
+    assert sets_by_hand["covered"].tolist() == [False, True, False, True, True, False]
+    assert sets_by_hand["size"].tolist() == [0, 1, 0, 2, 1, 1]
+    assert sets_by_hand["in_A"].tolist() == [False, False, False, True, False, True]
+
+
+def test_coverage_of_sets_by_hand(sets_by_hand):
+    found = SetCoverage.of(sets_by_hand, words={"fracture": "any", "C": "C normal"}, params=PARAMS)
+    assert found.overall["by_patient"].estimate == pytest.approx((3 / 4 + 0) / 2)
+    assert found.overall["by_image"].estimate == pytest.approx(3 / 6)
+    assert (found.overall["by_image"].n_samples, found.overall["by_image"].n_patients) == (3, 2)
+    assert {name: metric.estimate for name, metric in found.by_label.items()} == {"any": 0.5, "C normal": 0.5}
+    assert list(found.kept) == ["all, by patient", "any", "C normal"]
+    assert found.kept_table()["estimate"].tolist() == [0.375, 0.5, 0.5]
+    document = found.to_json_dict()
+    assert document["promised"] == 1 - ERROR_RATE
+    assert document["by_class"]["any"]["estimate"] == 0.5

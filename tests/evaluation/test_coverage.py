@@ -1,6 +1,6 @@
 import pytest
 
-from helpers.evaluation.coverage import ACCEPTED, coverage_table, with_coverage_notes
+from helpers.evaluation.coverage import ACCEPTED, coverage_by_size, coverage_table, with_coverage_notes
 from helpers.evaluation.estimates import Metric
 
 
@@ -39,3 +39,11 @@ def test_note_is_that_of_the_next_smaller_simulated_cohort():
 def test_nothing_to_warn_of_leaves_no_note(name, options):
     assert coverage_table().query("metric == 'accuracy'")["coverage"].min() >= ACCEPTED
     assert with_coverage_notes({name: metric(20, **options)})[name].note is None
+
+
+def test_table_for_reading_goes_from_worst_to_best():
+    shown = coverage_by_size().set_index("metric")
+    assert len(shown) == coverage_table()["metric"].nunique()
+    kappa = coverage_table().query("metric == 'cohen_kappa' and n_patients == 15")["coverage"]
+    assert shown.loc["Cohen's κ", "15 patients"] == f"{100 * kappa.min():.0f}–{100 * kappa.max():.0f} %"
+    assert shown["percentiles, at worst"].isna().any()

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.evaluation.decision import THRESHOLDS, decision_curve
+from helpers.evaluation.decision import THRESHOLDS, benefits_side_by_side, decision_curve, decision_questions
 from helpers.evaluation.predictions import out_of_fold
 from helpers.study import EvaluationParams
 
@@ -49,3 +49,19 @@ def test_bands_hold_the_curve(samples):
     assert found["net_benefit"].between(found["ci_low"], found["ci_high"]).all()
     assert (found["gain_low"] <= found["gain_high"]).all()
     assert (found["treat_none"] == 0).all()
+
+
+def test_each_kind_of_fracture_and_any_of_them_is_asked():
+    words = {"A": "A compression", "B": "B burst", "C": "C normal"}
+    asked = decision_questions(words, normal_class="C")
+    assert asked == {"A compression": ["A"], "B burst": ["B"], "any fracture": ["A", "B"]}
+    assert decision_questions({"A": "A", "C": "C"}, normal_class="C") == {"A": ["A"]}
+    assert list(decision_questions(words, normal_class=None)) == list(words.values())
+
+
+def test_curves_stand_side_by_side(samples):
+    curve = decision_curve(samples, positive=["B"], params=PARAMS)
+    found = benefits_side_by_side({"burst": curve, "other": curve.assign(net_benefit=0.5)})
+    assert list(found) == ["threshold", "burst", "burst: act on everybody", "other", "other: act on everybody"]
+    assert found["burst"].tolist() == curve["net_benefit"].tolist()
+    assert (found["other"] == 0.5).all()

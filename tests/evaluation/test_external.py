@@ -7,7 +7,7 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from helpers.evaluation import external_table, readable
-from helpers.evaluation.external import count_by_grade, evaluate_external, external_samples
+from helpers.evaluation.external import count_by_grade, evaluate_external, external_samples, wrong_by_patient
 from helpers.evaluation.questions import YOUDEN
 from helpers.evaluation.summary import evaluate as evaluate_own
 from helpers.study import EvaluationParams, schemas
@@ -187,9 +187,21 @@ def test_samples_are_counted_by_label_and_grade():
     assert counted["median score"][0] == pytest.approx(grade_one.median())
 
 
+def test_patients_are_listed_by_how_often_they_are_wrong():
+    listed = external_samples(evaluate(scored(["A", "C", "A", "C", "C", "C"])))
+    listed["is_right"] = [True, False, True, True, False, False]
+    found = wrong_by_patient(listed)
+    assert found[["PatientID", "samples", "fractures", "wrong"]].to_numpy().tolist() == [
+        ["p2", 2, 0, 2],
+        ["p0", 2, 1, 1],
+    ]
+    assert found["called fracture"].tolist() == [listed["called"][4:].sum(), listed["called"][:2].sum()]
+
+
 def test_without_an_external_cohort_there_is_no_sample():
     assert external_samples({}).empty
     assert count_by_grade(external_samples({})).empty
+    assert wrong_by_patient(external_samples({})).empty
 
 
 def test_drop_is_the_own_value_minus_the_external_one():
@@ -215,3 +227,79 @@ def test_calibration_and_abstention_are_told_where_all_classes_are_known():
     document = evaluate(scored(list("ABC" * 10)))["far"].to_json_dict()
     assert document["calibration"]["answer given"]
     assert document["abstention"]["aurc"]["estimate"] >= document["abstention"]["aurc_optimum"]["estimate"]
+
+
+def with_probabilities(labels, probabilities, *, patients, fold, **columns):
+    """Predictions of one network that gives exactly these probabilities."""
+    logits = pd.DataFrame(np.log(probabilities), columns=LOGITS, dtype=np.float32)
+    ids = [f"x{place}" for place in range(len(labels))]
+    return logits.assign(sample_id=ids, PatientID=list(patients), fold=fold, seed=0, y_true=labels, **columns)
+
+
+@pytest.fixture(scope="module")
+def known_by_hand():
+    """Nine patients of validation make each fold ask for 0.6 and 0.3; three external images of two patients."""
+    own = [
+        with_probabilities(["A"] * 9, [[share, 1 - share - 0.01, 0.01]] * 9, patients="abcdefghi", fold=fold)
+        for fold, share in ((0, 0.6), (1, 0.3))
+    ]
+    shares = [[0.35, 0.25, 0.4], [0.2, 0.1, 0.7], [0.5, 0.25, 0.25]]
+    cohort = [
+        with_probabilities(["fracture", "C", "C"], shares, patients="ppq", fold=fold, cohort="far") for fold in (0, 1)
+    ]
+    return evaluate(pd.concat(cohort), own=pd.concat(own).assign(split="validation"))["far"]
+
+
+def test_sets_by_hand_with_the_thresholds_of_the_own_validation_patients(known_by_hand):
+    """Sets of fold 0: {}, {C}, {}; of fold 1: {A, C}, {C}, {A}; any kind of fracture meets an unknown kind."""
+    found = known_by_hand.sets.overall
+    assert found["by_patient"].estimate == pytest.approx((3 / 4 + 0) / 2)
+    assert found["by_image"].estimate == pytest.approx(3 / 6)
+    assert found["size"].estimate == pytest.approx(5 / 6)
+    assert found["single"].estimate == pytest.approx(3 / 6)
+    assert found["single_right"].estimate == pytest.approx(2 / 3)
+    assert found["empty"].estimate == pytest.approx(2 / 6)
+    by_label = {name: metric.estimate for name, metric in known_by_hand.sets.by_label.items()}
+    assert by_label == {"C normal": 0.5, "fracture of any kind": 0.5}
+
+
+def test_net_benefit_by_hand_where_the_kind_of_fractures_is_unknown(known_by_hand):
+    """Scores 0.6 of the fracture, 0.3 and 0.75 of the others: all are called at 0.2, two at 0.5, the last at 0.65."""
+    assert list(known_by_hand.decisions) == ["any fracture"]
+    curve = known_by_hand.decisions["any fracture"].set_index("threshold")
+    assert curve.loc[0.2, "net_benefit"] == pytest.approx(1 / 3 - 2 / 3 / 4)
+    assert curve.loc[0.5, "net_benefit"] == pytest.approx(1 / 3 - 1 / 3)
+    assert curve.loc[0.65, "net_benefit"] == pytest.approx(-1 / 3 * 0.65 / 0.35)
+    assert curve.loc[0.5, "treat_all"] == pytest.approx(1 / 3 - 2 / 3)
+
+
+def test_a_question_is_asked_where_the_cohort_answers_it_both_ways():
+    asked = {name: list(found.decisions) for name, found in evaluate(pd.concat([
+        scored(list("ABC" * 4)), scored(["A", "C"] * 4, cohort="no burst"), scored(["A", "B"] * 4, cohort="ill"),
+        scored(["C"] * 4, cohort="well"),
+    ])).items()}  # fmt: skip
+    assert asked == {
+        "far": ["A compression", "B burst", "any fracture"], "no burst": ["A compression", "any fracture"],
+        "ill": ["A compression", "B burst"], "well": [],
+    }  # fmt: skip
+
+
+def test_sets_are_counted_also_for_a_cohort_of_one_class_alone():
+    found = evaluate(scored(["C"] * 6))["far"].sets
+    assert list(found.by_label) == ["C normal"]
+    assert found.by_label["C normal"].estimate == found.overall["by_image"].estimate
+
+
+def test_without_a_normal_class_a_fracture_of_unknown_kind_says_nothing():
+    own = evaluate_own(
+        scored(list("ABC" * 4), folds=1).drop(columns="cohort").assign(split="test"),
+        class_names=NAMES,
+        normal_class=None,
+        **PARAMS.model_dump(),
+    )
+    predictions = scored(["fracture", "A"] * 4)
+    found = evaluate_external(
+        predictions, internal=own, development=development(), samples=samples_of(predictions), params=PARAMS
+    )["far"]
+    assert (found.sets, found.decisions, found.samples) == (None, {}, None)
+    assert found.to_json_dict()["prediction_sets"] is None

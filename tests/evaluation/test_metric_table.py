@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from helpers.evaluation.estimates import Metric
-from helpers.evaluation.metric_table import in_words, metric_table, plain_rows, plain_values, side_by_side
+from helpers.evaluation.metric_table import in_words, metric_table, plain_rows, plain_values, side_by_side, stacked
 from helpers.evaluation.tables import METRIC_DTYPES, readable
 
 SHARE = Metric(0.5, 0.25, 0.75, "some method", 8, 4)
@@ -31,12 +31,19 @@ def test_table_can_be_made_readable(table):
     assert readable(table)["metric"].tolist() == ["Some share", "Something else", "Some share"]
 
 
-def test_tables_stand_side_by_side(table):
-    found = side_by_side({"before": table, "after": table.assign(estimate=0.3)}, decimals=2)
+def test_groups_stand_side_by_side_also_where_one_column_lacks_a_metric():
+    found = side_by_side({"before": GROUPS, "after": {"A": {"share": SHARE}}}, titles=TITLES.get, decimals=2)
     assert list(found.columns) == ["of", "metric", "before", "after"]
+    assert found[["of", "metric"]].to_numpy().tolist()[1:] == [["all", "Something else"], ["A", "Some share"]]
     assert found["before"].tolist()[1:] == ["not defined", "0.12"]
     assert found["before"][0].startswith("0.50 (0.25")
-    assert found["after"][0].startswith("0.30 (")
+    assert found["after"].isna().tolist() == [True, True, False]
+    assert found["after"][2] == found["before"][0]
+
+
+def test_tables_are_stacked_with_their_key_in_front():
+    found = stacked({"one": pd.DataFrame({"x": [1, 2]}), "two": pd.DataFrame({"x": [3]})}, name="key")
+    assert found.to_numpy().tolist() == [["one", 1], ["one", 2], ["two", 3]]
 
 
 def test_plain_values_are_those_of_the_metrics():

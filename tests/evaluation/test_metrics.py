@@ -214,3 +214,4 @@ def test_every_metric_has_a_title():
     assert set(METRIC_TITLES) == {*COUNT_METRICS, *CLASS_METRICS, *PROBABILITY_METRICS, *of_ranking, *of_scores}
     assert metric_title("auroc") == "AUROC"
     assert metric_title("seed_2") == "AUROC, seed 2"
+    assert metric_title("fracture_sensitivity") == "Sensitivity, any fracture"

@@ -192,7 +192,7 @@ def test_headline_says_the_numbers_of_the_document(evaluation):
 def test_headline_warns_of_few_patients(evaluation, patients, told):
     document = evaluation.to_json_dict()
     document["overall"]["accuracy"]["n_patients"] = patients
-    assert ("49 patients are too few" in headline(document)) == told
+    assert ("So few patients" in headline(document)) == told
 
 
 def test_headline_survives_what_is_undefined(make_answers, class_names):
@@ -200,6 +200,7 @@ def test_headline_survives_what_is_undefined(make_answers, class_names):
     sentence = headline(document)
     assert "balanced accuracy is not defined (undefined: a class has no sample)" in sentence
     assert "100.0 % (no interval: fewer than two patients" in sentence
+    assert "on 4 images of 1 patient; " in sentence
 
 
 def test_percent_with_interval():

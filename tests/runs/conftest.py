@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 import numpy as np
@@ -11,9 +12,10 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers.evaluation import evaluate
-from helpers.study import Study
-from helpers.study.artefacts import record_study, write_json_atomic
+from helpers.evaluation.findings import Findings
+from helpers.runs import verification
+from helpers.study import EvaluationParams, Run, Study
+from helpers.study.artefacts import file_sha256, record_study, write_json_atomic
 from helpers.study.provenance import collect_provenance
 from helpers.study.stages import STAGES, StageRecord, input_hash, output_hashes, write_records
 
@@ -35,13 +37,6 @@ def fabricated_predictions(*, noise: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@cache
-def fabricated_metrics(noise: float) -> str:
-    """metrics.json as text, with a section that `evaluate` does not give."""
-    found = evaluate(fabricated_predictions(noise=noise), class_names=NAMES, normal_class="C", **EVALUATION)
-    return json.dumps(found.to_json_dict() | {"abstention": {"all images": {}}, "external": {}})
-
-
 def fabricated_cohort() -> pd.DataFrame:
     """cohort.parquet of the samples of `fabricated_predictions`."""
     samples = fabricated_predictions(noise=0)[["sample_id", "PatientID", "y_true"]].drop_duplicates()
@@ -60,24 +55,52 @@ def fabricated_notebook(key: str, *, result: str) -> nbformat.NotebookNode:
 
 
 def write_images(folder: Path) -> None:
-    """images.npy with its index."""
+    """images.npy and start_features.npy with their index."""
     rng, samples = np.random.default_rng(0), fabricated_cohort()["sample_id"]
     np.save(folder / "images.npy", rng.integers(-200, 900, (len(samples), SIDE_PX, SIDE_PX)).astype(np.int16))
+    np.save(folder / "start_features.npy", rng.normal(size=(len(samples), 2)))
     index = {"row": range(len(samples)), "sample_id": samples, "sha256": "0", "padded_fraction": 0.0}
     pd.DataFrame(index).to_parquet(folder / "image_index.parquet")
 
 
-def fabricated_run(folder: Path, *, noise: float = 0.0, **sections: dict) -> Path:
-    """A complete run folder; `sections` are those of a parameter file."""
+def write_inputs(folder: Path, *, noise: float, **sections: dict) -> None:
+    """What notebook 04 reads; `sections` are those of a parameter file."""
     study = Study.model_validate({"study": {"name": folder.name}, "evaluation": EVALUATION} | sections)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     record_study(folder, study)
     write_json_atomic(folder / "provenance.json", collect_provenance(study))
-    write_json_atomic(folder / "audit.json", {"verdicts": {}, "flow": []})
-    write_json_atomic(folder / "model.json", {})
     fabricated_cohort().to_parquet(folder / "cohort.parquet")
     write_images(folder)
     fabricated_predictions(noise=noise).to_parquet(folder / "predictions.parquet")
+
+
+REMEMBERED: dict[tuple[str, ...], Findings] = {}
+
+
+def remembered_findings(run: Run, params: EvaluationParams) -> Findings:
+    """Runs with equal predictions and features share what was computed of them."""
+    key = tuple(file_sha256(run.folder / name) for name in ("predictions.parquet", "start_features.npy"))
+    return REMEMBERED.setdefault(key, Findings(run, params))
+
+
+@pytest.fixture(autouse=True)
+def compute_each_evaluation_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "Findings", remembered_findings)
+
+
+@cache
+def fabricated_metrics(noise: float) -> str:
+    """metrics.json as text."""
+    with TemporaryDirectory() as name:
+        write_inputs(Path(name), noise=noise, study={"name": "any"})
+        return json.dumps(remembered_findings(Run(Path(name)), EvaluationParams(**EVALUATION)).to_json_dict())
+
+
+def fabricated_run(folder: Path, *, noise: float = 0.0, **sections: dict) -> Path:
+    """A complete run folder; `sections` are those of a parameter file."""
+    write_inputs(folder, noise=noise, **sections)
+    write_json_atomic(folder / "audit.json", {"verdicts": {}, "flow": []})
+    write_json_atomic(folder / "model.json", {})
     (folder / "metrics.json").write_text(fabricated_metrics(noise))
     (folder / "notebooks").mkdir()
     for stage in STAGES[:-1]:

@@ -90,7 +90,7 @@ def test_runs_that_are_not_paired_show_both_intervals(found, console):
 def test_a_verification_that_holds(two_runs, console):
     terminal.print_verification(verify_run(two_runs[0]), console, against=None)
     text = " ".join(said(console))
-    assert "of metrics.json follow from predictions.parquet." in text
+    assert "of metrics.json follow from the predictions." in text
     assert "have the hashes that were recorded" in text
     assert text.endswith("first: verified")
 
@@ -105,7 +105,7 @@ def test_a_verification_that_does_not(make_run, change_json, console, monkeypatc
     lines = said(console)
     text = " ".join(lines)
     assert lines[0].startswith("1 of ")
-    assert lines[0].endswith("values do not follow from predictions.parquet:")
+    assert lines[0].endswith("values do not follow from the predictions:")
     assert any(line.startswith("overall.accuracy.estimate") for line in lines)
     assert "2 of" in text
     assert "and 1 more" in text

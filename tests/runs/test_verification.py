@@ -1,8 +1,10 @@
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.runs.numbers import values_by_place
 from helpers.runs.side import RunMismatch
 from helpers.runs.verification import EXACT, OUTSIDE, WITHIN, agreements, deviations, verify_run
 from helpers.study import ArtefactError
@@ -18,7 +20,6 @@ def test_a_run_that_nobody_touched_holds(make_run):
     assert found.holds
     assert found.n_values > 500
     assert (found.deviations, found.changed_files) == ((), ())
-    assert found.not_recomputed == ("abstention", "external")
     assert found.n_files > 8
 
 
@@ -30,6 +31,27 @@ def test_a_number_changed_by_hand_is_found(make_run, change_json):
     assert (deviation.place, deviation.found) == (("overall", "accuracy", "estimate"), 0.999)
     assert found.changed_files == ("metrics.json",)
     assert not found.holds
+
+
+def test_every_number_is_computed_again(make_run):
+    folder = make_run("base")
+    assert verify_run(folder).n_values == len(values_by_place(json.loads((folder / "metrics.json").read_text())))
+
+
+@pytest.mark.parametrize("section", ["calibration", "comparisons", "decisions", "prediction_sets", "sample_size"])
+def test_a_section_that_is_gone_is_found(make_run, change_json, section):
+    folder = make_run("base")
+    change_json(folder / "metrics.json", lambda content: content.pop(section))
+    assert {deviation.place[0] for deviation in verify_run(folder).deviations} == {section}
+
+
+def test_other_features_before_training_change_the_comparisons(make_run):
+    folder = make_run("base")
+    features = np.load(folder / "start_features.npy")
+    np.save(folder / "start_features.npy", features[::-1])
+    found = verify_run(folder)
+    assert {deviation.place[0] for deviation in found.deviations} == {"comparisons"}
+    assert found.changed_files == ("start_features.npy",)
 
 
 def test_another_prediction_is_found(make_run):

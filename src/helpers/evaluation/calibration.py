@@ -18,12 +18,14 @@ from helpers.evaluation.estimates import Metric
 from helpers.evaluation.metrics import ratio
 from helpers.evaluation.patient_bootstrap import PatientBootstrap
 from helpers.evaluation.predictions import probability_column
+from helpers.evaluation.tables import interval_in_words
 from helpers.study.params import EvaluationParams
 
 N_BINS = 10
 # Probabilities are kept this far from 0 and 1 where a logarithm is taken.
 LEAST_PROBABILITY = 1e-7
 CLUSTER_ROBUST = "Wald, errors clustered by patient"
+AS_TRAINED, SCALED = "as trained", "after scaling"
 ANSWER, ALL_CLASSES = "answer given", "all classes"
 SIMULATION_STREAM = 5
 TITLES: Mapping[str, str] = MappingProxyType(
@@ -229,6 +231,17 @@ def reliability(samples: pd.DataFrame, *, classes: Sequence[str], params: Evalua
             rows.append((name, place, mean, share.estimate, share.ci_low, share.ci_high, *counts))
     columns = ["of", "bin", "mean_probability", "share", "ci_low", "ci_high", "n_samples", "n_patients"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def bins_side_by_side(bins: Mapping[str, pd.DataFrame], *, decimals: int = 2) -> pd.DataFrame:
+    """Tables of `reliability` as text, one pair of columns for each: mean probability, and share with interval."""
+    columns = {}
+    for name, found in bins.items():
+        indexed = found.rename(columns={"share": "estimate"}).set_index(["of", "bin"])
+        words = [interval_in_words(row, decimals=decimals) for row in indexed.itertuples()]
+        columns[f"{name}: probability"] = indexed["mean_probability"]
+        columns[f"{name}: share"] = pd.Series(words, index=indexed.index)
+    return pd.concat(columns, axis="columns").reset_index().drop(columns="bin")
 
 
 def brier_decomposition(samples: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFrame:

@@ -10,12 +10,15 @@ images, and the next patient is given the place of a score beyond all others (Le
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helpers.evaluation.estimates import Bounds, Metric
+from helpers.evaluation.metric_table import EVERY_IMAGE, metric_table, plain_values
 from helpers.evaluation.metrics import ratio
 from helpers.evaluation.patient_bootstrap import PatientBootstrap
 from helpers.evaluation.predictions import fold_predictions, probability_column
@@ -64,10 +67,10 @@ def conformal_threshold(probability_of_truth: np.ndarray, patients: np.ndarray, 
     return float(probability_of_truth[order][reached.argmax()]) if reached.any() else 0.0
 
 
-def conformal_sets(
+def fold_thresholds(
     predictions: pd.DataFrame, *, classes: Sequence[str], error_rate: float = ERROR_RATE
-) -> pd.DataFrame:
-    """Sets for the test images of each fold, calibrated on its validation patients.
+) -> dict[int, float]:
+    """Threshold of each fold's networks, from the patients of its validation part.
 
     Parameters
     ----------
@@ -80,34 +83,107 @@ def conformal_sets(
 
     Returns
     -------
-    One row per fold and test image: `fold`, `sample_id`, `PatientID`, `y_true`, `threshold`, `in_<class>`, `size`,
-    `covered` (the set holds the true class). Without validation images the threshold is 0.
+    By fold; one without validation images is absent.
     """
-    validation, tested = (
-        fold_predictions(predictions, classes=classes, split=split) for split in ("validation", "test")
-    )
-    truth = _in_order(validation["y_true"], classes=classes)
+    validation = fold_predictions(predictions, classes=classes, split="validation")
+    truth = pd.Index(list(classes)).get_indexer(validation["y_true"])
     of_truth = validation[_columns(classes)].to_numpy()[np.arange(len(validation)), truth]
-    thresholds = {
-        fold: conformal_threshold(
-            of_truth[rows], validation["PatientID"].to_numpy(dtype=str)[rows], error_rate=error_rate
-        )
+    patients = validation["PatientID"].to_numpy(dtype=str)
+    return {
+        int(fold): conformal_threshold(of_truth[rows], patients[rows], error_rate=error_rate)
         for fold, rows in validation.groupby("fold").indices.items()
     }
-    threshold = tested["fold"].map(thresholds).fillna(0.0).to_numpy()
+
+
+def prediction_sets(
+    tested: pd.DataFrame, *, thresholds: Mapping[int, float], meanings: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """Sets of the images that each fold's networks are asked about.
+
+    Parameters
+    ----------
+    tested
+        Table of `fold_predictions`: one row per fold and image.
+    thresholds
+        Result of `fold_thresholds`; a fold that is absent has the threshold 0, so that its sets hold all classes.
+    meanings
+        By label, the classes of which any one in the set makes it right: the class itself, or every kind of fracture
+        where a label says no more than fracture.
+
+    Returns
+    -------
+    `fold`, `sample_id`, `PatientID`, `y_true`, `threshold`, `in_<class>`, `size`, `covered` (the set is right).
+    """
+    classes = [name.removeprefix(probability_column("")) for name in tested if name.startswith(probability_column(""))]
+    threshold = tested["fold"].map(thresholds).fillna(0.0).to_numpy(dtype=np.float64)
     inside = tested[_columns(classes)].to_numpy() >= threshold[:, None]
+    means = {label: np.isin(classes, list(keys)) for label, keys in meanings.items()}
+    right = np.array([means[label] for label in tested["y_true"]]).reshape(inside.shape)
     sets = tested[["fold", "sample_id", "PatientID", "y_true"]].assign(threshold=threshold)
     sets[[membership_column(key) for key in classes]] = inside
-    truth = _in_order(tested["y_true"], classes=classes)
-    return sets.assign(size=inside.sum(axis=1), covered=inside[np.arange(len(sets)), truth])
+    return sets.assign(size=inside.sum(axis=1), covered=(inside & right).any(axis=1))
+
+
+def conformal_sets(
+    predictions: pd.DataFrame, *, classes: Sequence[str], error_rate: float = ERROR_RATE
+) -> pd.DataFrame:
+    """Sets for the test images of each fold, calibrated on its validation patients.
+
+    Parameters
+    ----------
+    predictions, classes, error_rate
+        As in `fold_thresholds`.
+
+    Returns
+    -------
+    As `prediction_sets` gives them.
+    """
+    return prediction_sets(
+        fold_predictions(predictions, classes=classes),
+        thresholds=fold_thresholds(predictions, classes=classes, error_rate=error_rate),
+        meanings={key: (key,) for key in classes},
+    )
 
 
 def _columns(classes: Sequence[str]) -> list[str]:
     return [probability_column(key) for key in classes]
 
 
-def _in_order(labels: pd.Series, *, classes: Sequence[str]) -> np.ndarray:
-    return pd.Index(list(classes)).get_indexer(labels)
+@dataclass(frozen=True)
+class SetCoverage:
+    """What the sets of some images promise, and what they keep.
+
+    Attributes
+    ----------
+    overall
+        Metrics by name, see `TITLES`.
+    by_label
+        Share of sets that are right, by label in words.
+    """
+
+    overall: Mapping[str, Metric]
+    by_label: Mapping[str, Metric]
+
+    @classmethod
+    def of(cls, sets: pd.DataFrame, *, words: Mapping[str, str], params: EvaluationParams) -> "SetCoverage":
+        """Count the table of `prediction_sets`; `words` are those of the labels to be told apart."""
+        by_label = class_coverage(sets, classes=list(words), params=params)
+        return cls(set_metrics(sets, params=params), {words[key]: metric for key, metric in by_label.items()})
+
+    @property
+    def kept(self) -> dict[str, Metric]:
+        """Share of sets that are right over all patients, as promised, then by label."""
+        return {"all, by patient": self.overall["by_patient"]} | dict(self.by_label)
+
+    def kept_table(self) -> pd.DataFrame:
+        """One row for each entry of `kept`."""
+        groups = {name: {"kept": metric} for name, metric in self.kept.items()}
+        return metric_table(groups, titles={"kept": "True class in the set"})
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """Plain values for metrics.json."""
+        found = plain_values({EVERY_IMAGE: self.overall, "by_class": self.by_label})
+        return {"promised": 1 - ERROR_RATE} | found
 
 
 def set_metrics(sets: pd.DataFrame, *, params: EvaluationParams) -> dict[str, Metric]:

@@ -10,6 +10,7 @@ from importlib.resources import files
 import pandas as pd
 
 from helpers.evaluation.estimates import Metric
+from helpers.evaluation.metrics import metric_title
 
 # A nominal 95 % interval that holds the truth less often than this in a simulated cohort gets a note.
 ACCEPTED = 0.93
@@ -19,6 +20,21 @@ ACCEPTED = 0.93
 def coverage_table() -> pd.DataFrame:
     """One row per simulated cohort and metric: how often nominal 95 % intervals held the true value."""
     return pd.read_csv(files("helpers.evaluation").joinpath("coverage.csv"))
+
+
+def coverage_by_size() -> pd.DataFrame:
+    """`coverage_table` for reading: worst and best of the simulated settings, by number of patients.
+
+    Beside it the worst of percentiles of the same replicates, which some of these intervals replace.
+    """
+    rows = []
+    for name, settings in coverage_table().groupby("metric", sort=False):
+        ends = settings.groupby("n_patients")["coverage"].agg(["min", "max"])
+        row = {f"{size} patients": f"{100 * low:.0f}–{100 * high:.0f} %" for size, low, high in ends.itertuples()}
+        worst = settings["percentile_coverage"].min()
+        row["percentiles, at worst"] = None if pd.isna(worst) else f"{100 * worst:.0f} %"
+        rows.append({"metric": metric_title(name)} | row)
+    return pd.DataFrame(rows)
 
 
 def with_coverage_notes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:

@@ -7,6 +7,8 @@ from sklearn.metrics import roc_curve
 
 from helpers.evaluation.predictions import probability_column
 
+FALSE_POSITIVE_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+
 
 def roc_points(samples: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFrame:
     """One-vs-rest ROC curve of every class that has both positives and negatives.
@@ -32,3 +34,24 @@ def roc_points(samples: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFrame
         curves.append(pd.DataFrame(points))
     columns = ["class", "false_positive_rate", "true_positive_rate", "threshold"]
     return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=columns)
+
+
+def sensitivities(points: pd.DataFrame, *, rates: Sequence[float] = FALSE_POSITIVE_RATES) -> pd.DataFrame:
+    """Largest sensitivity that each class reaches without more false positives than some rate.
+
+    Parameters
+    ----------
+    points
+        Table of `roc_points`.
+    rates
+        False positive rates in [0, 1].
+
+    Returns
+    -------
+    `false_positive_rate`, and one column for each class.
+    """
+    columns = {
+        key: [curve.loc[curve["false_positive_rate"] <= rate, "true_positive_rate"].max() for rate in rates]
+        for key, curve in points.groupby("class", sort=False)
+    }
+    return pd.DataFrame({"false_positive_rate": list(rates)} | columns)

@@ -5,7 +5,7 @@ benefit counts true positives and takes false ones off at that rate (Vickers & E
 It holds for the share of fractures in this cohort.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,23 @@ from helpers.evaluation.predictions import probability_column
 from helpers.study.params import EvaluationParams
 
 THRESHOLDS = tuple(np.round(np.arange(0.05, 1.0, 0.05), 2))
+
+
+def decision_questions(words: Mapping[str, str], *, normal_class: str | None) -> dict[str, list[str]]:
+    """Classes that call for action, by question in words: each kind of fracture, then any of them.
+
+    Parameters
+    ----------
+    words
+        Class key to its words, in reporting order.
+    normal_class
+        Key of the class without a fracture, or None.
+    """
+    fractures = [key for key in words if key != normal_class]
+    asked = {words[key]: [key] for key in fractures}
+    if normal_class is not None and len(fractures) > 1:
+        asked["any fracture"] = fractures
+    return asked
 
 
 def decision_curve(
@@ -59,3 +76,18 @@ def decision_curve(
     columns = {"threshold": cuts, "net_benefit": benefit[0], "ci_low": limits[0][0], "ci_high": limits[0][1]}
     columns |= {"treat_all": treat_all[0], "treat_none": 0.0}
     return pd.DataFrame(columns | {"gain": gain[0], "gain_low": limits[1][0], "gain_high": limits[1][1]})
+
+
+def benefits_side_by_side(curves: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Net benefit of acting on the answers and on everybody, one row for each threshold.
+
+    Parameters
+    ----------
+    curves
+        Tables of `decision_curve` with the same thresholds, by question in words.
+    """
+    table = pd.DataFrame({"threshold": next(iter(curves.values()))["threshold"]})
+    for question, curve in curves.items():
+        table[question] = curve["net_benefit"]
+        table[f"{question}: act on everybody"] = curve["treat_all"]
+    return table

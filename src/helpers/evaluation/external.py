@@ -7,16 +7,19 @@ from typing import Any
 import pandas as pd
 
 from helpers.evaluation.calibration import calibration_metrics
+from helpers.evaluation.conformal import SetCoverage, fold_thresholds, prediction_sets
+from helpers.evaluation.decision import decision_curve, decision_questions
 from helpers.evaluation.estimates import Metric
 from helpers.evaluation.fracture_score import FractureScore, assess_scores
 from helpers.evaluation.intervals import Interval, difference_interval
-from helpers.evaluation.metric_table import plain_values
+from helpers.evaluation.metric_table import plain_rows, plain_values
+from helpers.evaluation.predictions import fold_predictions
 from helpers.evaluation.questions import YOUDEN
 from helpers.evaluation.scores import ScoredCohort, score_cohort
 from helpers.evaluation.selective import acceptance_metrics
 from helpers.evaluation.summary import Evaluation, evaluate
-from helpers.evaluation.threshold import carried_thresholds
-from helpers.study.params import EvaluationParams
+from helpers.evaluation.threshold import Threshold, carried_thresholds
+from helpers.study.params import ANY_FRACTURE, EvaluationParams
 
 SAMPLE_COLUMNS = [
     "cohort", "sample_id", "PatientID", "level", "label", "grade", "is_fracture", "score", "called", "is_right",
@@ -47,6 +50,11 @@ class ExternalEvaluation:
         The study's own held-out value minus that of this cohort, by name.
     calibration, abstention
         As `helpers.evaluation.calibration` and `selective` give them; empty where `by_class` is None.
+    sets
+        Prediction sets with the thresholds of the study's own validation patients, see `_sets`; None without a
+        normal class where fractures are of unknown kind.
+    decisions
+        Decision curves by question, of those whose answer the cohort knows and that it answers both ways.
     samples
         One row per sample, sorted by patient and level, see `external_samples`; None without a normal class.
     """
@@ -59,6 +67,8 @@ class ExternalEvaluation:
     drop: Mapping[str, Metric]
     calibration: Mapping[str, Mapping[str, Metric]]
     abstention: Mapping[str, Metric]
+    sets: SetCoverage | None
+    decisions: Mapping[str, pd.DataFrame]
     samples: pd.DataFrame | None
 
     def to_json_dict(self) -> dict[str, Any]:
@@ -74,6 +84,8 @@ class ExternalEvaluation:
             "drop": {name: metric.to_json_dict() for name, metric in self.drop.items()},
             "calibration": plain_values(self.calibration),
             "abstention": {name: metric.to_json_dict() for name, metric in self.abstention.items()},
+            "prediction_sets": None if self.sets is None else self.sets.to_json_dict(),
+            "decisions": {question: plain_rows(curve) for question, curve in self.decisions.items()},
         }
 
 
@@ -105,33 +117,78 @@ def evaluate_external(
     By cohort name, in the order of the table.
     """
     known = samples.reindex(columns=["cohort", "sample_id", "level", "label", "grade"])
-    normal_class = internal.normal_class
-    thresholds = {}
-    if normal_class is not None:
-        thresholds = carried_thresholds(development, normal_class=normal_class, params=params)
-    found = {}
-    for name, rows in predictions.groupby("cohort", sort=False):
-        by_class, fracture = _evaluate_classes(rows, internal=internal, params=params)
-        score = listed = None
-        if normal_class is not None:
-            own = known[known["cohort"] == name]
-            grades = own.set_index("sample_id")["grade"]
-            scored = score_cohort(rows, normal_class=normal_class, grades=grades, params=params)
-            score = assess_scores(scored, thresholds) if fracture else None
-            cut = thresholds[YOUDEN].value if thresholds else EVEN_ODDS
-            listed = _list_samples(scored, known=own, cut=cut)
-        labels = rows.drop_duplicates("sample_id")["y_true"].value_counts().sort_index()
-        found[name] = ExternalEvaluation(
-            counts={str(key): int(count) for key, count in labels.items()},
-            n_patients=rows["PatientID"].nunique(),
-            by_class=by_class,
-            fracture_vs_normal=fracture,
-            score=score,
-            drop=_drop(internal, by_class=by_class, fracture=fracture),
-            **_doubts(by_class, params=params),
-            samples=listed,
-        )
-    return found
+    study = _Study.of(internal, development=development, params=params)
+    return {
+        name: _evaluate_cohort(rows, known=known[known["cohort"] == name], study=study)
+        for name, rows in predictions.groupby("cohort", sort=False)
+    }
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What is carried to external cohorts.
+
+    Attributes
+    ----------
+    internal
+        The study's own evaluation.
+    thresholds
+        On the score 1 - P(normal), see `carried_thresholds`; empty without a normal class.
+    set_thresholds
+        Of prediction sets, by fold.
+    params
+        Bootstrap of the study.
+    """
+
+    internal: Evaluation
+    thresholds: Mapping[str, Threshold]
+    set_thresholds: Mapping[int, float]
+    params: EvaluationParams
+
+    @classmethod
+    def of(cls, internal: Evaluation, *, development: pd.DataFrame, params: EvaluationParams) -> "_Study":
+        normal, classes = internal.normal_class, list(internal.class_names)
+        thresholds = {} if normal is None else carried_thresholds(development, normal_class=normal, params=params)
+        return cls(internal, thresholds, fold_thresholds(development, classes=classes), params)
+
+    @property
+    def fractures(self) -> list[str]:
+        """Class keys with a fracture."""
+        return [key for key in self.internal.class_names if key != self.internal.normal_class]
+
+
+def _evaluate_cohort(rows: pd.DataFrame, *, known: pd.DataFrame, study: _Study) -> ExternalEvaluation:
+    labels = rows.drop_duplicates("sample_id")["y_true"].value_counts().sort_index()
+    together = _evaluate_together(rows, study=study) if len(labels) > 1 else None
+    by_class = together if set(labels.index) <= set(study.internal.class_names) else None
+    fracture = together.fracture_vs_normal if together and study.internal.normal_class in labels else {}
+    score, listed = _score(rows, known=known, is_assessed=bool(fracture), study=study)
+    return ExternalEvaluation(
+        counts={str(key): int(count) for key, count in labels.items()},
+        n_patients=rows["PatientID"].nunique(),
+        by_class=by_class,
+        fracture_vs_normal=fracture,
+        score=score,
+        drop=_drop(study.internal, by_class=by_class, fracture=fracture),
+        **_doubts(by_class, params=study.params),
+        sets=_sets(rows, study=study),
+        decisions=_decisions(together, kinds_known=by_class is not None, study=study) if together else {},
+        samples=listed,
+    )
+
+
+def _score(
+    rows: pd.DataFrame, *, known: pd.DataFrame, is_assessed: bool, study: _Study
+) -> tuple[FractureScore | None, pd.DataFrame | None]:
+    """What the fracture score is worth, and the score of each sample."""
+    normal_class = study.internal.normal_class
+    if normal_class is None:
+        return None, None
+    grades = known.set_index("sample_id")["grade"]
+    scored = score_cohort(rows, normal_class=normal_class, grades=grades, params=study.params)
+    cut = study.thresholds[YOUDEN].value if study.thresholds else EVEN_ODDS
+    score = assess_scores(scored, study.thresholds) if is_assessed else None
+    return score, _list_samples(scored, known=known, cut=cut)
 
 
 def _doubts(by_class: Evaluation | None, *, params: EvaluationParams) -> dict[str, Mapping]:
@@ -145,14 +202,15 @@ def _doubts(by_class: Evaluation | None, *, params: EvaluationParams) -> dict[st
 
 
 def _drop(internal: Evaluation, *, by_class: Evaluation | None, fracture: Mapping[str, Metric]) -> dict[str, Metric]:
-    overall = {} if by_class is None else by_class.overall
-    pairs = {name: (internal.overall[name], overall[name]) for name in COMPARED_OVERALL if name in overall}
-    pairs |= {
-        f"fracture_{name}": (internal.fracture_vs_normal[name], fracture[name])
-        for name in COMPARED_FRACTURE
-        if name in fracture
-    }
-    return {name: difference_of_cohorts(own, other) for name, (own, other) in pairs.items()}
+    own = compared_metrics(internal.overall, internal.fracture_vs_normal)
+    other = compared_metrics({} if by_class is None else by_class.overall, fracture)
+    return {name: difference_of_cohorts(own[name], metric) for name, metric in other.items() if name in own}
+
+
+def compared_metrics(overall: Mapping[str, Metric], fracture: Mapping[str, Metric]) -> dict[str, Metric]:
+    """What cohorts are compared by: of all classes, then of any fracture against normal; what is not there is left."""
+    found = {name: overall[name] for name in COMPARED_OVERALL if name in overall}
+    return found | {f"fracture_{name}": fracture[name] for name in COMPARED_FRACTURE if name in fracture}
 
 
 def difference_of_cohorts(own: Metric, other: Metric) -> Metric:
@@ -166,24 +224,54 @@ def difference_of_cohorts(own: Metric, other: Metric) -> Metric:
     return Metric(value, interval.low, interval.high, interval.method, other.n_samples, other.n_patients)
 
 
-def _evaluate_classes(
-    rows: pd.DataFrame, *, internal: Evaluation, params: EvaluationParams
-) -> tuple[Evaluation | None, Mapping[str, Metric]]:
-    """All classes where the cohort has them, and any fracture against normal where it has both."""
-    labels, class_names, normal_class = set(rows["y_true"]), internal.class_names, internal.normal_class
-    if len(labels) < 2:
-        return None, {}
-    # Every sample is tested by every network, and `evaluate` averages over all of them. A fracture of unknown kind may
-    # stand as any kind, since only the question that merges them is asked of it.
-    fracture = next(key for key in class_names if key != normal_class)
-    evaluation = evaluate(
-        rows.assign(split="test", y_true=rows["y_true"].where(rows["y_true"].isin(list(class_names)), fracture)),
-        class_names=class_names,
-        normal_class=normal_class,
-        **params.model_dump(),
+def _evaluate_together(rows: pd.DataFrame, *, study: _Study) -> Evaluation:
+    """All networks together, as if every one had been tested on every sample; see `_as_tested`."""
+    return evaluate(
+        _as_tested(rows, study=study),
+        class_names=study.internal.class_names,
+        normal_class=study.internal.normal_class,
+        **study.params.model_dump(),
     )
-    by_class = evaluation if labels <= set(class_names) else None
-    return by_class, evaluation.fracture_vs_normal if normal_class in labels else {}
+
+
+def _as_tested(rows: pd.DataFrame, *, study: _Study) -> pd.DataFrame:
+    """Rows in the form of the study's own test rows.
+
+    A fracture of unknown kind stands as any kind: only what merges all kinds may then be asked.
+    """
+    is_known = rows["y_true"].isin(list(study.internal.class_names))
+    return rows.assign(split="test", y_true=rows["y_true"].where(is_known, study.fractures[0]))
+
+
+def _sets(rows: pd.DataFrame, *, study: _Study) -> SetCoverage | None:
+    """Coverage of the sets of each fold's networks by themselves: each threshold is a promise about one fold's.
+
+    For a fracture of unknown kind a set is right if it holds any kind. Sets that hold the true class as often as
+    promised are right at least as often.
+    """
+    words = study.internal.words
+    labels = rows.drop_duplicates("sample_id").set_index("sample_id")["y_true"]
+    if study.internal.normal_class is None and not labels.isin(list(words)).all():
+        return None
+    tested = fold_predictions(_as_tested(rows, study=study), classes=list(words))
+    sets = prediction_sets(
+        tested.assign(y_true=tested["sample_id"].map(labels)),
+        thresholds=study.set_thresholds,
+        meanings={ANY_FRACTURE: study.fractures} | {key: [key] for key in words},
+    )
+    named = {ANY_FRACTURE: "fracture of any kind"} | words
+    present = {key: named[key] for key in (*words, ANY_FRACTURE) if key in set(labels)}
+    return SetCoverage.of(sets, words=present, params=study.params)
+
+
+def _decisions(together: Evaluation, *, kinds_known: bool, study: _Study) -> dict[str, pd.DataFrame]:
+    asked = decision_questions(together.words, normal_class=together.normal_class)
+    truth = together.samples["y_true"]
+    return {
+        question: decision_curve(together.samples, positive=classes, params=study.params)
+        for question, classes in asked.items()
+        if (kinds_known or classes == study.fractures) and truth.isin(classes).nunique() == 2
+    }
 
 
 def _list_samples(scored: ScoredCohort, *, known: pd.DataFrame, cut: float) -> pd.DataFrame:
@@ -230,6 +318,25 @@ def count_by_grade(samples: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
     counted["grade"] = counted["grade"].map("{:g}".format, na_action="ignore")
     return counted.rename(columns={"called": "called fracture", "median": "median score"})
+
+
+def wrong_by_patient(samples: pd.DataFrame) -> pd.DataFrame:
+    """Patients with a sample on the wrong side of the threshold, those with most of them first.
+
+    Parameters
+    ----------
+    samples
+        Result of `external_samples`.
+    """
+    groups = samples.assign(wrong=~samples["is_right"].astype(bool)).groupby(["cohort", "PatientID"], sort=False)
+    counted = groups.agg(
+        samples=("sample_id", "size"),
+        fractures=("is_fracture", "sum"),
+        called=("called", "sum"),
+        wrong=("wrong", "sum"),
+    ).reset_index()
+    ordered = counted[counted["wrong"] > 0].sort_values("wrong", ascending=False, kind="stable", ignore_index=True)
+    return ordered.rename(columns={"called": "called fracture"})
 
 
 def _chosen(evaluation: Evaluation) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """Metrics by group in their written forms: a tidy table, a table to be read, and plain values for metrics.json."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import pandas as pd
 
 from helpers.evaluation.estimates import Metric
-from helpers.evaluation.tables import METRIC_DTYPES, NO_BREAK_DASH
+from helpers.evaluation.tables import METRIC_DTYPES, interval_in_words
 
+Groups = Mapping[str, Mapping[str, Metric]]
+EVERY_IMAGE = "all images"
 COLUMN_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "rival": "against",
@@ -31,9 +33,7 @@ COLUMN_WORDS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def metric_table(
-    groups: Mapping[str, Mapping[str, Metric]], *, titles: Mapping[str, str], group: str = "of"
-) -> pd.DataFrame:
+def metric_table(groups: Groups, *, titles: Mapping[str, str], group: str = "of") -> pd.DataFrame:
     """One row per group and metric.
 
     Parameters
@@ -54,7 +54,7 @@ def metric_table(
     return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
 
 
-def plain_values(groups: Mapping[str, Mapping[str, Metric]]) -> dict[str, dict[str, dict]]:
+def plain_values(groups: Groups) -> dict[str, dict[str, dict]]:
     """Content of metrics.json for metrics by name, by group."""
     return {group: {name: metric.to_json_dict() for name, metric in found.items()} for group, found in groups.items()}
 
@@ -62,6 +62,11 @@ def plain_values(groups: Mapping[str, Mapping[str, Metric]]) -> dict[str, dict[s
 def plain_rows(table: pd.DataFrame) -> list[dict]:
     """Rows of a table for metrics.json; what is missing becomes None, which JSON knows."""
     return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
+def stacked(tables: Mapping[str, pd.DataFrame], *, name: str) -> pd.DataFrame:
+    """Tables of the same columns below each other, with their keys in a first column `name`; at least one."""
+    return pd.concat(tables, names=[name]).reset_index(name)
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
@@ -77,29 +82,26 @@ def p_in_words(p: float) -> str | None:
     return "<\u00a00.001" if p < 0.001 else f"{p:.3f}"  # a space that does not break
 
 
-def side_by_side(tables: Mapping[str, pd.DataFrame], *, group: str = "of", decimals: int = 3) -> pd.DataFrame:
-    """Estimates and intervals of several tables of `metric_table` as text, one column for each table.
+def side_by_side(
+    columns: Mapping[str, Groups], *, titles: Callable[[str], str], group: str = "of", decimals: int = 3
+) -> pd.DataFrame:
+    """Estimates with intervals as text: a row for each group and metric that any column has.
 
     Parameters
     ----------
-    tables
-        Tables with the same groups and metrics, by the name of their column.
+    columns
+        Metrics by name, by group, by the name of their column.
+    titles
+        From a metric's name to its words.
     group
         Name of the first column.
     decimals
         Of all numbers.
     """
-    first = next(iter(tables.values()))
-    columns = {
-        name: [_in_words(row, decimals=decimals) for row in table.itertuples()] for name, table in tables.items()
+    groups = [(key, name) for found in columns.values() for key, metrics in found.items() for name in metrics]
+    rows = list(dict.fromkeys(groups))
+    cells = {
+        column: [interval_in_words(found.get(key, {}).get(name), decimals=decimals) for key, name in rows]
+        for column, found in columns.items()
     }
-    return pd.DataFrame({group: first[group], "metric": first["title"]} | columns)
-
-
-def _in_words(row: tuple, *, decimals: int) -> str:
-    if pd.isna(row.estimate):
-        return "not defined"
-    estimate = f"{row.estimate:.{decimals}f}"
-    if pd.isna(row.ci_low):
-        return estimate
-    return f"{estimate} ({row.ci_low:.{decimals}f}{NO_BREAK_DASH}{row.ci_high:.{decimals}f})"
+    return pd.DataFrame({group: [key for key, _ in rows], "metric": [titles(name) for _, name in rows]} | cells)

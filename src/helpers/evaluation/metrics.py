@@ -300,7 +300,12 @@ METRIC_TITLES: Mapping[str, str] = MappingProxyType(
 
 
 def metric_title(name: str) -> str:
-    """Words for a metric's name; ``seed_3`` is the AUROC of the networks of seed 3, ``ppv_at_0.02`` a PPV at 2 %."""
+    """Words for a metric's name; ``seed_3`` is the AUROC of the networks of seed 3, ``ppv_at_0.02`` a PPV at 2 %.
+
+    ``fracture_auroc`` is that of any fracture against normal.
+    """
+    if name.startswith("fracture_"):
+        return f"{METRIC_TITLES[name.removeprefix('fracture_')]}, any fracture"
     if "_at_" in name:
         of, _, prevalence = name.partition("_at_")
         return f"{METRIC_TITLES[of]} where {100 * float(prevalence):g} % are positive"

@@ -16,9 +16,8 @@ from matplotlib.ticker import PercentFormatter
 from helpers.evaluation.curves import roc_points
 from helpers.evaluation.estimates import Metric
 from helpers.evaluation.metrics import METRIC_TITLES, PROBABILITY_METRICS
-from helpers.evaluation.paper import PAPER_N_IMAGES
 from helpers.evaluation.summary import Evaluation
-from helpers.evaluation.tables import PAPER, paper_comparison
+from helpers.evaluation.tables import PAPER, paper_comparison, usual_sizes
 
 # Okabe & Ito without black and yellow, ordered so that neighbours also differ in lightness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
@@ -40,7 +39,7 @@ def plot_confusion(evaluation: Evaluation) -> Figure:
         ]
     )
     sns.heatmap(
-        shares,
+        np.nan_to_num(shares),  # a class without images has no shares, but cells with words
         ax=axes,
         vmin=0,
         vmax=1,
@@ -72,7 +71,7 @@ def _cell_text(count: int, cell: Metric) -> str:
 def _confusion_title(evaluation: Evaluation) -> str:
     level = 100 * evaluation.bootstrap.confidence
     return (
-        f"Held-out predictions of {len(evaluation.samples)} images, {evaluation.n_patients} patients\n"
+        f"Answers for {len(evaluation.samples)} images of {evaluation.n_patients} patients\n"
         f"count, row-percent ({level:g} % interval by patient)"
     )
 
@@ -188,10 +187,9 @@ def _metric_text(metric: Metric) -> str:
 def plot_paper_comparison(evaluation: Evaluation) -> Figure:
     """Draw the paper's two accuracies, at the sample sizes that fit, beside those of this study.
 
-    Shown are training sizes from half of the paper's cohort and validation sizes up to half of it, and the sizes of
-    the two-part splits that fit; `paper_comparison` lists all.
+    Shown are the sizes of `usual_sizes`; `paper_comparison` lists all.
     """
-    table = _usual_sizes(paper_comparison(evaluation))
+    table = usual_sizes(paper_comparison(evaluation))
     figure = Figure(figsize=(8.5, 5.6), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True)
     for axes, part in zip(panels, ("training", "validation"), strict=True):
@@ -205,12 +203,6 @@ def plot_paper_comparison(evaluation: Evaluation) -> Figure:
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure
-
-
-def _usual_sizes(table: pd.DataFrame) -> pd.DataFrame:
-    larger_half = table["n_samples"] * 2 >= PAPER_N_IMAGES
-    usual = np.where(table["part"] == "training", larger_half, ~larger_half)
-    return table[usual | table["in_two_part_split"] | (table["source"] != PAPER)]
 
 
 def _part_title(part: str) -> str:

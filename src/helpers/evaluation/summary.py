@@ -121,9 +121,14 @@ class Evaluation:
     questions: Mapping[str, Question]
 
     @property
+    def words(self) -> dict[str, str]:
+        """Class key to its words, such as "A compression"."""
+        return {key: key if key == name else f"{key} {name}" for key, name in self.class_names.items()}
+
+    @property
     def labels(self) -> list[str]:
-        """Class labels for axes, such as "A compression"."""
-        return [key if key == name else f"{key} {name}" for key, name in self.class_names.items()]
+        """Class labels for axes, in reporting order."""
+        return list(self.words.values())
 
     @property
     def n_patients(self) -> int:
@@ -299,10 +304,11 @@ def headline(metrics: Mapping) -> str:
     overall, level = metrics["overall"], 100 * metrics["bootstrap"]["confidence"]
     images, patients = overall["accuracy"]["n_samples"], overall["accuracy"]["n_patients"]
     majority = metrics["baseline"]["accuracy"]["estimate"]
-    caution = f" {patients} patients are too few for more than a first impression." if patients < FEW_PATIENTS else ""
+    people = "1 patient" if patients == 1 else f"{patients} patients"
+    caution = " So few patients allow no more than a first impression." if patients < FEW_PATIENTS else ""
     return (
         f"Held-out accuracy is {percent_with_interval(overall['accuracy'], level=level)} on {images} images of "
-        f"{patients} patients; balanced accuracy is {percent_with_interval(overall['balanced_accuracy'])}; always "
+        f"{people}; balanced accuracy is {percent_with_interval(overall['balanced_accuracy'])}; always "
         f"answering the most frequent class would reach {100 * majority:.1f} %.{caution}"
     )
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -281,6 +281,19 @@ def paper_comparison(evaluation: "Evaluation") -> pd.DataFrame:
     return _frame(rows, leading=leading)
 
 
+def usual_sizes(table: pd.DataFrame) -> pd.DataFrame:
+    """Training sizes from half of the paper's cohort on, validation sizes up to half of it, those of two-part splits.
+
+    Parameters
+    ----------
+    table
+        Result of `paper_comparison`; the rows of this study stay.
+    """
+    larger_half = table["n_samples"] * 2 >= PAPER_N_IMAGES
+    usual = np.where(table["part"] == "training", larger_half, ~larger_half)
+    return table[usual | table["in_two_part_split"] | (table["source"] != PAPER)]
+
+
 def answers_side_by_side(table: pd.DataFrame, *, metrics: Sequence[str], decimals: int = 3) -> pd.DataFrame:
     """One row for each question and answer, with the named metrics and their intervals in columns.
 
@@ -295,7 +308,7 @@ def answers_side_by_side(table: pd.DataFrame, *, metrics: Sequence[str], decimal
     for (question, answer), part in table.groupby(["question", "answer"], sort=False):
         lowest, highest = part["lowest_threshold"].iloc[0], part["highest_threshold"].iloc[0]
         thresholds = "" if math.isnan(lowest) else _span(lowest, highest, decimals=2)
-        named = {row.metric: _in_words(row, decimals=decimals) for row in part.itertuples()}
+        named = {row.metric: interval_in_words(row, decimals=decimals) for row in part.itertuples()}
         cells = {metric_title(name): named[name] for name in metrics}
         rows.append({"question": question, "answer": answer, "thresholds of the folds": thresholds, **cells})
     return pd.DataFrame(rows)
@@ -311,7 +324,7 @@ def worth_by_prevalence(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFra
     """
     rows = []
     for question, part in table[table["answer"] == POINT_WORDS[MOST_PROBABLE]].groupby("question", sort=False):
-        named = {row.metric: _in_words(row, decimals=decimals) for row in part.itertuples()}
+        named = {row.metric: interval_in_words(row, decimals=decimals) for row in part.itertuples()}
         for name in [name for name in named if name.startswith("ppv")]:
             prevalence = name.partition("_at_")[2]
             share = f"{100 * float(prevalence):g} %" if prevalence else "as in this cohort"
@@ -320,15 +333,24 @@ def worth_by_prevalence(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def _in_words(row: tuple, *, decimals: int) -> str:
-    if math.isnan(row.estimate):
+def interval_in_words(found: Any | None, *, decimals: int) -> str | None:
+    """A metric, or a row of a table of metrics, as "0.91 (0.88 – 0.94)"; None stays None."""
+    if found is None:
+        return None
+    if math.isnan(found.estimate):
         return "not defined"
-    estimate = f"{row.estimate:.{decimals}f}"
-    return estimate if math.isnan(row.ci_low) else f"{estimate} ({_span(row.ci_low, row.ci_high, decimals=decimals)})"
+    estimate = _number(found.estimate, decimals=decimals)
+    if pd.isna(found.ci_low):
+        return estimate
+    return f"{estimate} ({_span(found.ci_low, found.ci_high, decimals=decimals)})"
 
 
 def _span(low: float, high: float, *, decimals: int) -> str:
-    return f"{low:.{decimals}f}{NO_BREAK_DASH}{high:.{decimals}f}"
+    return f"{_number(low, decimals=decimals)}{NO_BREAK_DASH}{_number(high, decimals=decimals)}"
+
+
+def _number(value: float, *, decimals: int) -> str:
+    return f"{value:.{decimals}f}".replace("-", "−")
 
 
 def readable(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:

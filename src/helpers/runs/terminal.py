@@ -123,15 +123,13 @@ def print_verification(found: Verification, console: Console, *, against: str | 
     """What still holds of a run, and how near it is to released numbers."""
     say = _paragraphs(console)
     if found.deviations:
-        say(f"{len(found.deviations)} of {counted(found.n_values, 'value')} do not follow from predictions.parquet:")
+        say(f"{len(found.deviations)} of {counted(found.n_values, 'value')} do not follow from the predictions:")
         table = _table("in metrics.json", ">it says", ">predictions give")
         for row in found.deviations[:MAX_ROWS]:
             table.add_row(in_words(row.place), str(row.found), str(row.expected))
         console.print(table)
     else:
-        say(f"{counted(found.n_values, 'value')} of metrics.json follow from predictions.parquet.")
-    if found.not_recomputed:
-        say(f"Not computed again, covered by the hash of the file: {', '.join(found.not_recomputed)}.")
+        say(f"{counted(found.n_values, 'value')} of metrics.json follow from the predictions.")
     _print_files(found, console)
     if against is not None:
         _print_agreements(found, console, against=against)

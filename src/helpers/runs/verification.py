@@ -2,9 +2,9 @@
 
 Two tolerances:
 
-* `SAME`, for numbers that are computed again from the same predictions, and for the word "exact". Sums of floats depend
-  in their last digits on the processor and the library; nothing that anybody reads is smaller. The same kind of machine
-  with the same versions and threads gives a difference of 0.
+* `SAME`, for numbers that are computed again from the same artefacts of a run, and for the word "exact". Sums of floats
+  depend in their last digits on the processor and the library; nothing that anybody reads is smaller. The same kind of
+  machine with the same versions and threads gives a difference of 0.
 * A quarter of the width of the released interval, for a run that was trained again elsewhere. Rounding differs between
   kinds of processors, grows over the epochs, and in the end turns the answers of a few images that lie between two
   classes. What differs by less than that changes no conclusion that the interval allows. For the accuracy of 698
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.evaluation import evaluate
+from helpers.evaluation.findings import Findings
 from helpers.runs.comparison import MAIN_SECTIONS
 from helpers.runs.numbers import Place, metrics_by_place, values_by_place
 from helpers.runs.side import RunMismatch, Side, open_side
@@ -81,11 +81,9 @@ class Verification:
     name
         Of the run.
     n_values
-        Values of metrics.json that were computed again from the predictions.
+        Values of metrics.json, all computed again from the artefacts of earlier notebooks.
     deviations
-        Those that are no longer what the predictions give.
-    not_recomputed
-        Sections of metrics.json that are not computed again here; the hash of the file covers them.
+        Those that are no longer what these give.
     n_files
         Files with a recorded hash.
     changed_files
@@ -99,7 +97,6 @@ class Verification:
     name: str
     n_values: int
     deviations: tuple[Deviation, ...]
-    not_recomputed: tuple[str, ...]
     n_files: int
     changed_files: tuple[str, ...]
     agreements: tuple[Agreement, ...] = field(default=(), repr=False)
@@ -132,14 +129,12 @@ def verify_run(folder: Path, *, against: Path | None = None) -> Verification:
     """
     side = open_side(folder)
     recomputed = recompute(side)
-    kept = {name: section for name, section in side.record.metrics.items() if name in recomputed}
     n_files, changed_files = _files(folder)
     released = {} if against is None else _released(against, side=side)
     return Verification(
         name=side.name,
         n_values=len(values_by_place(recomputed)),
-        deviations=deviations(expected=recomputed, found=kept),
-        not_recomputed=tuple(name for name in side.record.metrics if name not in recomputed),
+        deviations=deviations(expected=recomputed, found=side.record.metrics),
         n_files=n_files,
         changed_files=changed_files,
         agreements=agreements(side.record.metrics, released),
@@ -149,14 +144,8 @@ def verify_run(folder: Path, *, against: Path | None = None) -> Verification:
 
 
 def recompute(side: Side) -> dict[str, Any]:
-    """What `helpers.evaluation.evaluate` gives for the predictions of a run, as metrics.json would hold it."""
-    study = side.record.study
-    found = evaluate(
-        side.run.read_table("predictions"),
-        class_names=study.cohort.class_names,
-        normal_class=study.cohort.normal_class,
-        **study.evaluation.model_dump(),
-    )
+    """What notebook 04 finds in the predictions of a run, as metrics.json would hold it."""
+    found = Findings(side.run, side.record.study.evaluation)
     return json.loads(json.dumps(found.to_json_dict()))  # as it is read back
 
 
