@@ -13,10 +13,10 @@ NAMES = {"A": "compression", "C": "normal"}
 def ranked(kinds: str) -> pd.DataFrame:
     """Predictions such as "AC", reference and prediction, in order of confidence."""
     rows = [
-        {"sample_id": f"s{i}", "y_true": kind[0], "y_pred": kind[1], "kind": f"{kind[0]} → {kind[1]}", "p_A": 0.75}
+        {"sample_id": f"s{i}", "y_true": kind[0], "y_pred": kind[1], "kind": f"{kind[0]} → {kind[1]}"}
         for i, kind in enumerate(kinds.split())
     ]
-    table = pd.DataFrame(rows).assign(p_C=0.25)
+    table = pd.DataFrame(rows).assign(PatientID="p0", p_A=0.75, p_C=0.25)
     return table.assign(is_error=table["y_true"] != table["y_pred"])
 
 
@@ -41,6 +41,14 @@ def test_the_most_frequent_kind_comes_first_with_a_right_case_beside_it(browser,
     assert "Wrong</b>: reference A compression, prediction C normal" in browser.text.value
     assert "Right</b>: reference A compression, prediction A compression" in browser.text.value
     assert "A 0.75, C 0.25" in browser.text.value
+
+
+def test_patient_and_acquisition_are_text_and_only_what_is_known():
+    known = ranked("AC AA").assign(level="L1", ConvolutionKernel="<b>sharp</b>", SliceThickness=[1.25, np.nan])
+    browser = ErrorBrowser(known, draw=lambda _: (np.zeros((8, 8)),) * 2, class_names=NAMES)
+    assert "Patient p0<br>level: L1<br>" in browser.text.value
+    assert "&lt;b&gt;sharp&lt;/b&gt;<br>SliceThickness: 1.25" in browser.text.value
+    assert browser.text.value.count("SliceThickness") == 1
 
 
 def test_buttons_step_through_the_errors_and_stop_at_the_ends(browser, drawn):

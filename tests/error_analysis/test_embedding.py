@@ -7,6 +7,7 @@ import torch
 
 from helpers.error_analysis.embedding import (
     FeatureSpace,
+    describe_map,
     nearest_training,
     principal_map,
     probe_table,
@@ -37,6 +38,15 @@ def test_the_network_itself_is_not_changed(held_out):
     assert isinstance(network.fc[-1], torch.nn.Linear)
 
 
+def test_features_of_a_stage_are_the_means_of_its_maps(held_out, trained):
+    found = FeatureSpace.of(held_out, predictions=trained[1], stage="layer1")
+    network, images = held_out.network(fold=0, seed=0), held_out.transform.plain(held_out.samples.images[:3])
+    with torch.inference_mode():
+        maps = network.layer1(network.maxpool(network.relu(network.bn1(network.conv1(images)))))
+    np.testing.assert_allclose(found.features[:3], maps.mean((2, 3)), rtol=0.05, atol=0.02)
+    assert found.features.shape == (16, 64)
+
+
 def test_other_images_get_the_same_features(space, held_out):
     np.testing.assert_allclose(space.read(held_out.samples.images[:3]), space.features[:3], atol=0.05)
     grey = np.full((2, 36, 36), 100, dtype=np.uint8)
@@ -49,6 +59,14 @@ def test_map_shows_the_widest_directions():
     coordinates, shares = principal_map(features)
     assert abs(np.corrcoef(coordinates[:, 0], features[:, 0])[0, 1]) > 0.99
     assert shares.sum() == pytest.approx(1, abs=0.001)
+
+
+def test_map_in_words_has_the_centre_and_spread_of_each_group():
+    places = np.array([[0.0, 1.0], [2.0, 1.0], [5.0, -1.0], [7.0, 8.0]])
+    colourings = {"class": pd.Series(["A", "A", "B", None]), "scanner": pd.Series([None] * 4, dtype=object)}
+    table = describe_map(places, colourings=colourings)
+    assert table[["coloured by", "group", "images"]].to_numpy().tolist() == [["class", "A", 2], ["class", "B", 1]]
+    assert table["1st component"].tolist() == ["1.0 ± 1.0", "5.0 ± 0.0"]
 
 
 def test_neighbours_are_training_images_of_other_patients_the_nearest_first(space):

@@ -7,30 +7,11 @@ from PIL import Image
 
 from helpers.cohort.reading import read_cohort
 from helpers.cohort.splits.division import split_cohort
-from helpers.error_analysis.label_errors import (
-    ConfidentJoint,
-    confident_joint,
-    doubt_table,
-    doubtful_labels,
-    review_list,
-)
+from helpers.error_analysis.label_errors import confident_classes, doubt_table, rank_labels, review_list
 from helpers.study import CohortParams, SplitParams
 from helpers.study.spreadsheets import without_formulas
 
 NAMES = {"A": "compression", "B": "burst", "C": "normal"}
-
-
-def test_joint_of_the_article():
-    """Figure 1 of Northcutt 2021: labels dog, fox, cow."""
-    counts = np.array([[100, 40, 20], [56, 60, 0], [32, 12, 80]])
-    joint = ConfidentJoint(counts, np.array([])).calibrated(counts.sum(axis=1))
-    np.testing.assert_allclose(joint, [[0.25, 0.1, 0.05], [0.14, 0.15, 0], [0.08, 0.03, 0.2]])
-
-
-def test_joint_has_the_shares_of_the_labels():
-    counts = np.array([[8, 2], [0, 0]])
-    joint = ConfidentJoint(counts, np.array([])).calibrated(np.array([30, 10]))
-    np.testing.assert_allclose(joint, [[0.6, 0.15], [0, 0.25]])
 
 
 @settings(max_examples=50, deadline=None)
@@ -38,16 +19,15 @@ def test_joint_has_the_shares_of_the_labels():
 def test_same_as_the_definition_read_word_by_word(seed, n_classes, n):
     rng = np.random.default_rng(seed)
     labels, probabilities = rng.integers(0, n_classes, n), rng.dirichlet(np.ones(n_classes), n)
-    expected = np.zeros((n_classes, n_classes), dtype=int)
-    for label, row in zip(labels, probabilities, strict=True):
+    expected = []
+    for row in probabilities:
         above = [
             (row[code], code)
             for code in set(labels.tolist())
             if row[code] >= probabilities[labels == code, code].mean()
         ]
-        if above:
-            expected[label, max(above)[1]] += 1
-    np.testing.assert_array_equal(confident_joint(labels, probabilities).counts, expected)
+        expected.append(max(above)[1] if above else -1)
+    assert confident_classes(labels, probabilities).tolist() == expected
 
 
 def ranked(wrong: tuple[int, ...] = (3, 40)) -> pd.DataFrame:
@@ -62,25 +42,28 @@ def ranked(wrong: tuple[int, ...] = (3, 40)) -> pd.DataFrame:
     return pd.DataFrame({**ids, "y_true": labels, **p})
 
 
-def test_flipped_labels_are_found():
-    found = doubtful_labels(ranked(wrong=(3, 40, 41)), classes=list(NAMES))
-    assert set(found["sample_id"]) <= {"s03", "s40", "s41"}
-    assert len(found) >= 1
-    assert found["margin"].is_monotonic_decreasing
-    assert (found["likely"] != found["y_true"]).all()
+def test_flipped_labels_come_first():
+    listed = rank_labels(ranked(wrong=(3, 40, 41)), classes=list(NAMES))
+    assert set(listed["sample_id"].head(3)) == {"s03", "s40", "s41"}
+    assert listed["is_doubtful"].any()
+    assert (listed["likely"] != "").tolist() == listed["is_doubtful"].tolist()
+    assert listed["p_label"].is_monotonic_increasing
+    assert sorted(listed["sample_id"]) == ranked()["sample_id"].tolist()
 
 
 def test_table_counts_each_label_once():
-    table = doubt_table(ranked(), class_names=NAMES)
+    listed = rank_labels(ranked(), classes=list(NAMES))
+    table = doubt_table(listed, class_names=NAMES)
     assert table["images"].sum() == 60
+    assert table["in doubt"].sum() == listed["is_doubtful"].sum() > 0
     assert (table["in doubt"] == table[["rather A", "rather B", "rather C"]].sum(axis=1)).all()
 
 
 def test_no_doubt_gives_an_empty_list_and_a_class_without_samples_none_of_its_own():
     clean = ranked(wrong=())
-    assert doubtful_labels(clean, classes=list(NAMES)).empty
-    two = clean[clean["y_true"] != "C"]
-    assert (doubtful_labels(two, classes=list(NAMES))["likely"] != "C").all()
+    assert not rank_labels(clean, classes=list(NAMES))["is_doubtful"].any()
+    two = rank_labels(clean[clean["y_true"] != "C"], classes=list(NAMES))
+    assert (two["likely"] != "C").all()
     assert doubt_table(two, class_names=NAMES)["images"].tolist() == [20, 20, 0]
 
 
@@ -101,10 +84,11 @@ def pictures(tmp_path, monkeypatch):
 def test_filled_in_list_replaces_labels_and_keeps_the_others(pictures, tmp_path):
     cohort = read_cohort(pictures).table
     splits = split_cohort(cohort, SplitParams(split_method="patient_holdout", test_fraction=0.34))
-    suspects = cohort[cohort["label"] == "A"].iloc[:2][["sample_id"]].assign(likely="B")
+    suspects = cohort[cohort["label"] == "A"].iloc[:2][["sample_id"]].assign(likely=["B", ""])
     listed = review_list(suspects, cohort=cohort, splits=splits)
     assert listed["rank"].dropna().tolist() == [1, 2]
     assert listed["sample_id"].tolist()[:2] == suspects["sample_id"].tolist()
+    assert sorted(listed["sample_id"]) == sorted(cohort["sample_id"])
     listed.loc[0, "reader_label"] = "C"
     without_formulas(listed).to_csv(tmp_path / "review.csv", index=False)
     update = {"labels": "review.csv", "readers": ["reader_label", "label"], "adjudication": "first"}

@@ -29,6 +29,7 @@ def test_titles_name_reference_prediction_and_level():
     first, second = gallery_titles(rows)
     assert first == "L1 A → B, 0.91\ns1"
     assert second == "B → B, 0.50\ns2"
+    assert gallery_titles(rows.iloc[:0]) == []
 
 
 @pytest.mark.parametrize("n", [1, 4, 5])

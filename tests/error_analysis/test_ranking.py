@@ -1,7 +1,9 @@
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 
-from helpers.error_analysis import count_kinds, pick_correct, rank_predictions, ranked_errors
+from helpers.error_analysis import calibrated_out_of_fold, count_kinds, pick_correct, rank_predictions, ranked_errors
 
 NAMES = {"A": "compression", "B": "burst", "C": "normal"}
 
@@ -25,6 +27,19 @@ def ranked(predictions) -> pd.DataFrame:
         {"sample_id": predictions["sample_id"], "level": ["L1", None, "L2", "L3", "L4", "L5"], "PatientAge": None}
     )
     return rank_predictions(predictions, cohort=cohort)
+
+
+def test_calibration_changes_how_sure_but_not_what_is_answered():
+    """Twice the logits that are true: the temperature that half the validation images ask for brings them back."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (600, 2))
+    labels = (rng.random(600) < softmax(logits, axis=1)[:, 1]).astype(int)
+    ids = {"sample_id": [f"s{i:03d}" for i in range(600)], "PatientID": [f"p{i:03d}" for i in range(600)]}
+    table = pd.DataFrame({**ids, "fold": 0, "seed": 0, "y_true": np.take(["A", "B"], labels)})
+    table = table.assign(split=["validation", "test"] * 300, logit_A=2 * logits[:, 0], logit_B=2 * logits[:, 1])
+    found = calibrated_out_of_fold(table, classes=["A", "B"])
+    assert found["y_pred"].tolist() == np.take(["A", "B"], logits[1::2].argmax(axis=1)).tolist()
+    np.testing.assert_allclose(found[["p_A", "p_B"]], softmax(logits[1::2], axis=1), atol=0.08)
 
 
 def test_most_confident_error_comes_first(ranked):

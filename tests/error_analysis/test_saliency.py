@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,6 +95,14 @@ def test_works_when_every_backbone_stage_is_frozen(backbone):
     assert np.isfinite(saliency).all()
     assert saliency.max() > 0
     assert not any(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_images_of_one_grey_level_have_finite_maps(held_out):
+    grey = replace(held_out.samples, images=np.full_like(held_out.samples.images, 100))
+    chosen = held_out.tested[["sample_id"]].assign(y_pred="A")
+    maps = explain(chosen, held_out=replace(held_out, samples=grey))
+    assert np.isfinite(maps.maps).all()
+    assert (maps.cells[1:6] == maps.cells[0]).all()
 
 
 def test_explains_each_sample_with_a_network_that_tested_it(held_out):

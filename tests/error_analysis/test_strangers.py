@@ -14,7 +14,7 @@ WINDOW = (0.0, 2000.0)
 
 @pytest.fixture(scope="module")
 def known(held_out, trained) -> Novelty:
-    return Novelty.of(FeatureSpace.of(held_out, predictions=trained[1]))
+    return Novelty.of(held_out, predictions=trained[1])
 
 
 def test_score_is_the_cosine_distance_to_the_tenth_neighbour_or_the_last(known):
@@ -85,7 +85,7 @@ def test_what_lies_far_from_training_is_warned_of_and_what_lies_near_is_not():
     table["split"] = ["train"] * 20 + ["validation"] * 20 + ["test"] * 20
     space = FeatureSpace(table, features, nn.Identity(), None)
     shown = {"far": -features[:20], "near": features[:20]}
-    novelty = Novelty.of(space)
+    novelty = Novelty.within(space)
     warned = {name: (novelty.score(found) > novelty.threshold).mean() for name, found in shown.items()}
     assert warned["far"] == 1
     assert warned["near"] <= 0.15

@@ -6,6 +6,7 @@ from helpers.error_analysis.causes import cause_table, find_causes, with_causes
 from helpers.error_analysis.dependence import mean_probabilities, probability_table
 from helpers.error_analysis.embedding import (
     FeatureSpace,
+    describe_map,
     nearest_training,
     neighbour_gallery,
     principal_map,
@@ -13,11 +14,18 @@ from helpers.error_analysis.embedding import (
 )
 from helpers.error_analysis.external import cached_cohorts, describe_shown, most_disputed
 from helpers.error_analysis.held_out import HeldOut
-from helpers.error_analysis.label_errors import doubt_table, doubtful_labels, review_list
+from helpers.error_analysis.label_errors import doubt_table, rank_labels, review_list
 from helpers.error_analysis.localisation import localisation_table, localise, pick_typical, target_masks
 from helpers.error_analysis.morphometry import compare_measures, error_table, measure_bodies
 from helpers.error_analysis.pictures import reading_crops
-from helpers.error_analysis.ranking import count_kinds, pick_correct, rank_predictions, ranked_errors
+from helpers.error_analysis.planted_labels import planted_lists, trained_worth, worth_table
+from helpers.error_analysis.ranking import (
+    calibrated_out_of_fold,
+    count_kinds,
+    pick_correct,
+    rank_predictions,
+    ranked_errors,
+)
 from helpers.error_analysis.robustness import (
     NOTABLE_DROP,
     breaking_points,
@@ -42,15 +50,16 @@ __all__ = [
     "breaking_points",
     "browse_errors",
     "cached_cohorts",
+    "calibrated_out_of_fold",
     "cause_table",
     "cell_means",
     "compare_callipers",
     "compare_measures",
     "count_kinds",
+    "describe_map",
     "describe_subgroups",
     "describe_shown",
     "doubt_table",
-    "doubtful_labels",
     "error_table",
     "errors_by_subgroup",
     "errors_by_truth",
@@ -70,10 +79,12 @@ __all__ = [
     "pick_correct",
     "pick_typical",
     "planted_groups",
+    "planted_lists",
     "principal_map",
     "probability_table",
     "probe_table",
     "randomised_cascade",
+    "rank_labels",
     "rank_predictions",
     "ranked_errors",
     "reading_crops",
@@ -81,6 +92,8 @@ __all__ = [
     "robustness_table",
     "stress",
     "target_masks",
+    "trained_worth",
     "with_causes",
     "without_formulas",
+    "worth_table",
 ]

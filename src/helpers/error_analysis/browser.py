@@ -6,6 +6,7 @@ is one picture, drawn when it is asked for.
 
 import io
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
 
 import ipywidgets
@@ -14,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from helpers.error_analysis.held_out import HeldOut
+from helpers.error_analysis.ranking import KEPT_COLUMNS
 from helpers.error_analysis.saliency import explain
 from helpers.evaluation.predictions import probability_column
 
@@ -68,7 +70,7 @@ class ErrorBrowser:
     image
         PNG: the error and its saliency; below them a right prediction of the same reference class.
     text
-        Reference, prediction and probabilities of both.
+        Reference, prediction, probabilities, patient and acquisition of both.
     """
 
     def __init__(self, ranked: pd.DataFrame, *, draw: Draw, class_names: Mapping[str, str]) -> None:
@@ -121,10 +123,13 @@ class ErrorBrowser:
     def _described(self, case: pd.Series) -> str:
         reference, prediction = (f"{key} {self._names[key]}" for key in (case["y_true"], case["y_pred"]))
         shares = ", ".join(f"{key} {case[probability_column(key)]:.2f}" for key in self._names)
+        known = {name: case.get(name) for name in ("level", *KEPT_COLUMNS)}
+        facts = "<br>".join(f"{name}: {escape(str(value))}" for name, value in known.items() if pd.notna(value))
         title = "Wrong" if case["is_error"] else "Right"
         return (
-            f'<div style="height:{SIDE_PX + GAP_PX}px"><b>{title}</b>: reference {reference}, prediction {prediction}'
-            f"<br>Probabilities: {shares}<br>Sample {case['sample_id']}</div>"
+            f'<div style="height:{SIDE_PX + GAP_PX}px;line-height:1.4"><b>{title}</b>: reference {reference}, '
+            f"prediction {prediction}<br>Probabilities: {shares}<br>Sample {case['sample_id']}<br>"
+            f"Patient {case['PatientID']}<br>{facts}</div>"
         )
 
     def __repr__(self) -> str:

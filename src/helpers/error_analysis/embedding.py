@@ -5,7 +5,7 @@ and seed. It has learned from its training part, which therefore lies closer tog
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -24,6 +24,7 @@ from helpers.error_analysis.held_out import HeldOut
 from helpers.error_analysis.subgroups import MIN_PATIENTS, grouped
 from helpers.error_analysis.wording import with_interval
 from helpers.study import EvaluationParams
+from helpers.training.stages import backbone_stages
 
 #: Columns of the cohort table that a network for fractures has no need to know.
 PROBED = ("ManufacturerModelName", "ConvolutionKernel", "SliceThickness", "PatientSex")
@@ -40,9 +41,9 @@ class FeatureSpace:
     table
         N rows: sample_id, PatientID, label, and the `split` that the network had the sample in.
     features
-        (N, D) float32, the input of the network's last layer.
+        (N, D) float32, see `of`.
     extractor
-        The network without its last layer.
+        The part of the network that gives them.
     held_out
         Where it comes from.
     """
@@ -53,7 +54,7 @@ class FeatureSpace:
     held_out: HeldOut
 
     @classmethod
-    def of(cls, held_out: HeldOut, *, predictions: pd.DataFrame) -> Self:
+    def of(cls, held_out: HeldOut, *, predictions: pd.DataFrame, stage: str | None = None) -> Self:
         """See all samples with the network of the first seed and fold.
 
         Parameters
@@ -62,6 +63,8 @@ class FeatureSpace:
             The networks and what they read.
         predictions
             All predictions; they tell which part each sample was in.
+        stage
+            Features are the means of this stage's maps; None: the input of the last layer.
         """
         first = predictions.sort_values(["seed", "fold"]).iloc[0]
         fold, seed = int(first["fold"]), int(first["seed"])
@@ -69,7 +72,9 @@ class FeatureSpace:
         table = held_out.samples.table[["sample_id", "PatientID", "label"]].merge(
             own[["sample_id", "split"]], how="left", on="sample_id", validate="1:1"
         )
-        extractor = without_last_layer(held_out.network(fold=fold, seed=seed))
+        network = held_out.network(fold=fold, seed=seed)
+        backbone = held_out.transform.params.backbone
+        extractor = without_last_layer(network) if stage is None else up_to_stage(network, stage, backbone=backbone)
         return cls(table, held_out.logits(extractor, held_out.samples.images), extractor, held_out)
 
     def rows(self, split: str) -> np.ndarray:
@@ -93,10 +98,40 @@ def without_last_layer(network: nn.Module) -> nn.Module:
     return extractor
 
 
+def up_to_stage(network: nn.Module, stage: str, *, backbone: str) -> nn.Module:
+    """The part of a network that ends with a stage and gives the means of its maps: (N, 3, S, S) → (N, C)."""
+    stages = backbone_stages(network, name=backbone)
+    kept = list(stages.values())[: list(stages).index(stage) + 1]
+    return nn.Sequential(*kept, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
 def principal_map(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The two directions in which (N, D) features vary most: (N, 2) coordinates and the (2,) shares of variance."""
     analysis = PCA(2, random_state=SEED).fit(features)
     return analysis.transform(features), analysis.explained_variance_ratio_
+
+
+def describe_map(coordinates: np.ndarray, *, colourings: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Where the groups of a map lie, and how far they spread.
+
+    Parameters
+    ----------
+    coordinates
+        (N, 2) places.
+    colourings
+        Title → N values.
+
+    Returns
+    -------
+    One row per title and value, for reading: images, mean and standard deviation along both components.
+    """
+    places = pd.DataFrame(coordinates, columns=["1st component", "2nd component"])
+    rows = []
+    for title, values in colourings.items():
+        for group, part in places.groupby(values.to_numpy()):
+            described = {name: f"{part[name].mean():.1f} ± {part[name].std(ddof=0):.1f}" for name in places}
+            rows.append({"coloured by": title, "group": group, "images": len(part), **described})
+    return pd.DataFrame(rows)
 
 
 def nearest_training(space: FeatureSpace, *, sample_ids: Sequence[str], n: int) -> pd.DataFrame:

@@ -22,6 +22,8 @@ GROUP_STYLES = (
     ("#0072B2", "o"), ("#D55E00", "^"), ("#009E73", "s"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"),
 )  # fmt: skip
 ROBUSTNESS_COLUMNS = 3
+# How much of the image its saliency covers where it is strongest; rows of a gallery that the colour bar is as long as.
+COVER, BAR_ROWS = 0.6, 0.9
 NO_OUTLINES: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
@@ -71,12 +73,12 @@ def plot_saliency(
     figure, axes = _grid(len(images))
     for index, (axis, image, saliency, title) in enumerate(zip(axes, images, maps, titles, strict=False)):
         axis.imshow(image, cmap="gray", vmin=0, vmax=1)
-        shown = axis.imshow(saliency, cmap="inferno", vmin=0, vmax=1, alpha=0.45 * (saliency > 0.1))
+        shown = axis.imshow(saliency, cmap="inferno", vmin=0, vmax=1, alpha=COVER * saliency)
         axis.set_title(title, fontsize=9)
         for (_, masks), (colour, style) in zip(outlines.items(), OUTLINES, strict=False):
             if masks[index].any():
                 axis.contour(masks[index], [0.5], colors=[colour], linestyles=[style], linewidths=1)
-    bar = figure.colorbar(shown, ax=list(axes), shrink=0.6, location="right")
+    bar = figure.colorbar(shown, ax=list(axes), shrink=COLUMNS * BAR_ROWS / len(axes), location="right")
     bar.set_label(f"{measure}, share of each map's maximum")
     if outlines:
         lines = [
@@ -249,6 +251,7 @@ def plot_feature_map(coordinates: np.ndarray, *, colourings: Mapping[str, pd.Ser
             inside = (values == group).to_numpy()
             axis.scatter(*coordinates[inside].T, s=12, color=colour, marker=marker, alpha=0.7, linewidth=0, label=group)
         axis.legend(title=title, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
+        axis.locator_params(nbins=5)
         axis.set(xlabel=f"1st component ({shares[0]:.0%} of variance)", ylabel=f"2nd component ({shares[1]:.0%})")
     plt.close(figure)
     return figure
@@ -257,8 +260,10 @@ def plot_feature_map(coordinates: np.ndarray, *, colourings: Mapping[str, pd.Ser
 def gallery_titles(rows: pd.DataFrame) -> list[str]:
     """Level where known, reference → prediction and confidence of each row; below it the sample."""
     levels = rows["level"].fillna("") if "level" in rows else pd.Series("", index=rows.index)
-    first = levels + " " + rows["y_true"] + " → " + rows["y_pred"] + ", " + rows["confidence"].map("{:.2f}".format)
-    return (first.str.strip() + "\n" + rows["sample_id"]).tolist()
+    return [
+        f"{level} {row.y_true} → {row.y_pred}, {row.confidence:.2f}\n{row.sample_id}".lstrip()
+        for level, row in zip(levels, rows.itertuples(), strict=True)
+    ]
 
 
 def score_titles(scores: pd.DataFrame) -> list[str]:

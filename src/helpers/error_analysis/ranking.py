@@ -1,16 +1,33 @@
 """Which samples the study gets wrong, the most confident mistakes first, and right ones to compare with."""
 
+from collections.abc import Sequence
+
 import pandas as pd
+
+from helpers.evaluation import out_of_fold
+from helpers.evaluation.predictions import probability_column
+from helpers.evaluation.temperature import fit_temperatures, scaled_samples
 
 KEPT_COLUMNS = ("PatientAge", "PatientSex", "ConvolutionKernel", "SliceThickness", "ManufacturerModelName")
 
 
-def rank_predictions(out_of_fold: pd.DataFrame, *, cohort: pd.DataFrame) -> pd.DataFrame:
+def calibrated_out_of_fold(predictions: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFrame:
+    """The held-out table of `out_of_fold`, its probabilities after temperature scaling, its predictions as they were.
+
+    Averages over seeds that are scaled differently may favour another class; errors stay those that were counted.
+    """
+    temperatures = fit_temperatures(predictions, classes=classes)
+    scaled = scaled_samples(predictions, temperatures=temperatures, classes=classes)
+    columns = [probability_column(key) for key in classes]
+    return out_of_fold(predictions, classes=classes).assign(**{name: scaled[name] for name in columns})
+
+
+def rank_predictions(tested: pd.DataFrame, *, cohort: pd.DataFrame) -> pd.DataFrame:
     """Join predictions with what is known of each sample and order them by confidence.
 
     Parameters
     ----------
-    out_of_fold
+    tested
         One row per tested sample: sample_id, PatientID, y_true, y_pred, p_<class>.
     cohort
         The cohort table; level and acquisition columns are taken along where they exist.
@@ -20,7 +37,7 @@ def rank_predictions(out_of_fold: pd.DataFrame, *, cohort: pd.DataFrame) -> pd.D
     Table with `kind` (reference → prediction), `confidence` (probability of the predicted class), `p_true`
     (probability of the reference class) and `is_error`, the most confident first.
     """
-    table = out_of_fold.copy()
+    table = tested.copy()
     table["confidence"] = [row[f"p_{row['y_pred']}"] for _, row in table.iterrows()]
     table["p_true"] = [row[f"p_{row['y_true']}"] for _, row in table.iterrows()]
     table["is_error"] = table["y_true"] != table["y_pred"]

@@ -2,7 +2,7 @@
 
 The last feature map of a crop of 112 pixels has 4 x 4 cells, too coarse for one vertebra; the stage before has 7 x 7.
 LayerCAM of that stage was chosen on the simulated cohort: more of its maps lies in the target than of LayerCAM of the
-last stage. Grad-CAM of either leaves some maps empty, and puts those of burst fractures elsewhere.
+last stage or of Grad-CAM of either, which also leaves some maps empty (``benchmarks/saliency.py``).
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,12 +1,15 @@
 """Whether images that are nothing like those the network has learned from are noticed.
 
-The score is the distance to the nearest training images in the network's last features (Sun et al. 2022,
-arXiv:2204.06507). From which distance on to warn is set on validation images; planted strangers show what it finds.
+The score is the distance to the nearest training images in the network's features (Sun et al. 2022, arXiv:2204.06507),
+but in those of an earlier stage: the last ones keep little beside the answer, and of the simulated cohort they take
+images that are turned by a quarter, or black for white, for ordinary ones. From which distance on to warn is set on
+validation images; planted strangers show what it finds.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -15,12 +18,13 @@ from sklearn.neighbors import NearestNeighbors
 
 from helpers.error_analysis.clustered import patient_codes, ratio_of_sums, resampled_metric
 from helpers.error_analysis.embedding import FeatureSpace
+from helpers.error_analysis.held_out import HeldOut
 from helpers.error_analysis.other_views import VIEWS, simulated_views
 from helpers.error_analysis.wording import with_interval
 from helpers.evaluation.metrics import weighted_auroc
 from helpers.study import EvaluationParams, PreprocessingParams
 
-NEIGHBOUR = 10
+STAGE, NEIGHBOUR = "layer3", 10
 #: Share of validation images that a warning is allowed to meet.
 FALSE_WARNINGS = 0.05
 SEED = 0
@@ -36,7 +40,7 @@ class Novelty:
     Attributes
     ----------
     space
-        All samples as one network sees them.
+        All samples as the stage `STAGE` of one network sees them.
     neighbours
         Index of the training features.
     threshold
@@ -48,7 +52,12 @@ class Novelty:
     threshold: float
 
     @classmethod
-    def of(cls, space: FeatureSpace) -> "Novelty":
+    def of(cls, held_out: HeldOut, *, predictions: pd.DataFrame) -> Self:
+        """See all samples with one network, see `FeatureSpace.of`."""
+        return cls.within(FeatureSpace.of(held_out, predictions=predictions, stage=STAGE))
+
+    @classmethod
+    def within(cls, space: FeatureSpace) -> Self:
         """Index the training features and set the threshold."""
         training = space.features[space.rows("train")]
         neighbours = NearestNeighbors(n_neighbors=min(NEIGHBOUR, len(training)), metric="cosine").fit(training)

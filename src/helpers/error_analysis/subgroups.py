@@ -166,6 +166,6 @@ def _worst(table: pd.DataFrame, *, confidence: float) -> str:
     return (
         f"The highest error rate is {worst['error_rate']:.1%}, of {worst['factor']} {worst['group']} "
         f"({worst['errors']} of {worst['images']} images; p = {worst['p_holm']:.2g} after correction). "
-        f"Of {len(table)} groups {n_found or 'none'} differ{'s' if n_found == 1 else ''} from all other images beyond "
-        "chance."
+        f"Of {len(table)} group{'s' if len(table) > 1 else ''} {n_found or 'none'} "
+        f"differ{'' if n_found > 1 else 's'} from all other images beyond chance."
     )
