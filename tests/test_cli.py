@@ -123,10 +123,18 @@ class TestRun:
             process.kill()
         assert process.returncode == 130
         assert "01_data_audit      done" in output
-        assert "Stopped. Finished stages are kept" in output
+        assert "Stopped. What is finished is kept" in output
         assert "02_preprocessing   stopped after" in output
         assert "Traceback" not in output
         assert '"event": "failed"' in (project / "runs" / "tiny" / "journal.jsonl").read_text().splitlines()[-1]
+
+    def test_a_folder_that_must_not_be_written_in_is_told_without_a_traceback(self, project, capsys):
+        (project / "runs").symlink_to("/sys")  # refuses everybody, also root
+        assert cli.main(["run", "tiny.yaml"]) == 1
+        message = capsys.readouterr().err
+        assert message.startswith(f"study: {project}/runs/tiny: ")
+        assert "put the project" in message
+        assert "the same command goes on" in message
 
 
 class TestCheck:
@@ -172,13 +180,16 @@ class TestCheck:
         (project / "mine").mkdir()
         for name in ("a.png", "b.png"):
             (project / "mine" / name).touch()
-        rows = ["file,PatientID,label", "a.png,1,A", "b.png,2,C", "lost.png,3,A", "b.png,2,X"]
+        rows = ["file,PatientID,label", "a.png,1,A", "b.png,2,normal", "lost.png,3,A", "b.png,2,X"]
         (project / "mine" / "labels.csv").write_text("\n".join(rows))
         (project / "own.yaml").write_text("cohort: {source: images, folder: mine, labels: mine/labels.csv}\n")
-        assert cli.main(["check", "own.yaml"]) == 0
-        told = " ".join(capsys.readouterr().out.split())
-        assert "cohort: 2 labelled images in order (A 1, C 1); not in order: file_missing 1, unknown_label 1" in told
+        assert cli.main(["check", "own.yaml", "--set", "cohort.class_names={A: wedge, C: normal}"]) == 0
+        told = capsys.readouterr().out
+        assert "cohort: 2 labelled images in order (A wedge 1, C normal 1); not in order: file_missing 1, unk" in told
         assert "for example lost.png: row 4: 'lost.png' does not exist" in told
+
+        assert cli.main(["check", "own.yaml"]) == 1
+        assert "cohort: no image is labelled B (burst); a study needs all of its class_names" in capsys.readouterr().err
 
     def test_a_cohort_that_cannot_be_simulated(self, project, capsys):
         assert cli.main(["check", "tiny.yaml", "--set", "cohort.phantom_levels=[L1, L2, L3, L9]"]) == 1

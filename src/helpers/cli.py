@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from helpers.phantom import CLASS_KEYS, ORIENTATIONS, Correlation, PhantomSpec, simulate_cohort
-from helpers.study import ArtefactError, CohortParams, ParameterError, Run, load_study
+from helpers.study import ArtefactError, CohortParams, ExternalCohort, ParameterError, Run, load_study
 from helpers.study.artefacts import PARAMS_FILE
-from helpers.study.errors import StudyError
+from helpers.study.errors import GO_ON, StudyError, storage_fault
 from helpers.study.paths import project_file, short_path
 from helpers.study.progress import Screen
 from helpers.study.stages import STAGES, find_stage, fingerprints, partial_notebook, read_records, why_stale
@@ -41,15 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = TextConsole(highlight=False)
     try:
         return options.command(options, console)
-    except StudyError as error:
+    except (StudyError, OSError) as error:
+        message = storage_fault(error) if isinstance(error, OSError) else str(error)
+        if message is None:
+            raise
         TextConsole(stderr=True, highlight=False).print(
-            f"study: {error}", style="bold red", markup=False, soft_wrap=True
+            f"study: {message}", style="bold red", markup=False, soft_wrap=True
         )
         return options.error_status
     except KeyboardInterrupt:
         # nbclient leaves tasks behind that asyncio would report with tracebacks as never retrieved
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-        console.print("Stopped. Finished stages are kept; the same command goes on from here.")
+        console.print(f"Stopped. {GO_ON}")
         return INTERRUPTED
 
 
@@ -188,24 +191,31 @@ def _check(options: argparse.Namespace, console: Console) -> int:
         raise ParameterError(f"{options.params}: training.weights: {weights!r} is no file, and none of {names}")
     for section, cohort in cohorts.items():
         if cohort.source != "phantom":
-            console.print(f"{section}: {_labels_in_words(cohort)}", markup=False)
+            _check_labels(cohort, where=section, console=console)
     console.print(f"{options.params}: valid; study {study.study.name!r}", markup=False)
     return 0
 
 
-def _labels_in_words(cohort: CohortParams) -> str:
-    """What the labels of a cohort hold, without opening an image: rows in order by class, and the others by reason."""
+def _check_labels(cohort: CohortParams, *, where: str, console: Console) -> None:
+    """Say what the labels hold, without opening an image: rows in order by class, and the others by reason."""
     from helpers.cohort import open_source
 
     labelled = open_source(cohort).labelled()
     classes = Counter(entry.label for entry in labelled.entries)
     reasons = Counter(item.reason.value for item in labelled.exclusions)
-    good, bad = (", ".join(f"{name} {count}" for name, count in sorted(found.items())) for found in (classes, reasons))
-    words = f"{classes.total()} labelled images in order ({good or 'none'})"
-    if not reasons:
-        return words
-    first = labelled.exclusions[0]
-    return f"{words}; not in order: {bad}; for example {first.source}: {first.detail}"
+    good = ", ".join(f"{key} {name} {classes[key]}" for key, name in cohort.class_names.items())
+    words = f"{where}: {classes.total()} labelled images in order ({good})"
+    if reasons:
+        bad = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+        first = labelled.exclusions[0]
+        words += f"; not in order: {bad}; for example {first.source}: {first.detail}"
+    console.print(words, markup=False, soft_wrap=True)
+    missing = [f"{key} ({name})" for key, name in cohort.class_names.items() if not classes[key]]
+    # an external cohort is scored on the classes that it has
+    if missing and not isinstance(cohort, ExternalCohort):
+        raise ParameterError(
+            f"{where}: no image is labelled {', '.join(missing)}; a study needs all of its class_names"
+        )
 
 
 def _check_paths(cohort: CohortParams, *, where: str) -> None:

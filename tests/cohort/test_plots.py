@@ -140,8 +140,9 @@ def test_histogram_of_hu_finds_the_value_of_every_pixel(clean_cohort, dicom_para
     for row in clean_cohort:
         write_ct(folder / row["file"], stored=np.full((4, 4), 1024 + 300), PatientID=row["PatientID"])
     cohort = read_cohort(dicom_params)
-    figure = plots.intensities(cohort.table, source=cohort.source, class_names=NAMES, per_class=2)
-    (axis,) = figure.axes
+    shares = plots.pixel_values(cohort.table, source=cohort.source, class_names=NAMES, per_class=2)
+    assert shares[list(NAMES.values())].sum().tolist() == pytest.approx([100] * 3)
+    (axis,) = plots.intensities(shares).axes
     assert axis.get_xlabel() == "HU"
     for line in axis.lines:
         assert line.get_xdata()[np.argmax(line.get_ydata())] == pytest.approx(300, abs=25)

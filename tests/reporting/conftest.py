@@ -82,7 +82,7 @@ def example_outputs() -> tuple[nbformat.NotebookNode, ...]:
     return (
         new_output("display_data", data=progress),
         shown(lambda: show_table(table, caption="Images by class")),
-        shown(lambda: show_figure(figure, alt="A rising line", caption="A line")),
+        shown(lambda: show_figure(figure, alt="A rising line", caption="A line", data=pd.DataFrame({"y": [0, 1]}))),
     )
 
 

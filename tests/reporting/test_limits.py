@@ -22,6 +22,11 @@ def test_two_classes_of_a_users_cohort(make_run):
     assert not any("simulated" in limit.split("Starting point")[0] or "AO Spine" in limit for limit in limits)
 
 
+def test_what_the_audit_noted_is_a_limit(make_run):
+    (noted,) = (limit for limit in limits_of(make_run(notebooks=0)) if limit.startswith("The audit found"))
+    assert noted == "The audit found something to note: privacy; what it is stands under Study flow."
+
+
 def test_only_a_run_without_an_external_test_is_told_so(make_run, change_json):
     folder = make_run(notebooks=0)
     assert any(limit.startswith("No external test") for limit in limits_of(folder))

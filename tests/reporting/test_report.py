@@ -178,7 +178,7 @@ def test_unfinished_run_gets_a_report_that_says_what_is_missing(make_run):
         (folder / name).unlink()
     soup = parsed(folder)
     notice = soup.find("aside", class_="incomplete").get_text()
-    for words in ("03_training", "04_evaluation", "05_error_analysis", "metrics.json", "provenance.json"):
+    for words in ("03_training", "04_evaluation", "05_error_analysis", "provenance.json"):
         assert words in notice
     assert "No result yet" in soup.find("p", class_="answer").get_text()
     assert soup.find("table", class_="matrix") is None

@@ -126,8 +126,12 @@ def test_class_without_images_has_no_sensitivity_and_is_not_the_weakest(make_run
     assert not any("recognised: normal" in line for line in summary.reading)
 
 
-def test_image_level_split_is_called_too_high_first(make_run):
-    summary = summary_of(make_run(notebooks=0, splits={"split_method": "image_holdout"}))
+@pytest.mark.parametrize("split_method", ["image_holdout", "predefined"])
+def test_a_division_that_parts_a_patient_is_called_too_high_first(make_run, change_json, split_method):
+    folder = make_run(notebooks=0, splits={"split_method": split_method})
+    shared = [{"pair": "train and test", "patients": int(split_method == "predefined")}]
+    change_json(folder / "audit.json", lambda audit: audit.update(leakage=shared))
+    summary = summary_of(folder)
     assert "expected to be too high" in summary.reading[0]
     assert "perhaps of patients that it was trained on" in summary.question
 
@@ -144,7 +148,8 @@ def test_accuracy_without_interval_proves_nothing(make_run, change_json):
     folder = make_run(notebooks=0)
     nothing = {"ci_low": None, "ci_high": None, "note": "no interval: one patient"}
     change_json(folder / "metrics.json", lambda metrics: metrics["overall"]["accuracy"].update(nothing))
-    assert any("There is no interval" in line and "proves nothing" in line for line in summary_of(folder).reading)
+    said = "There is no interval: one patient. The number stands on"
+    assert any(line.startswith(said) and "proves nothing" in line for line in summary_of(folder).reading)
 
 
 def test_run_without_metrics_or_audit_has_no_answer(make_run):

@@ -85,7 +85,16 @@ class TestSixChecks:
         change_json(folder / "audit.json", lambda audit: audit["verdicts"].update(named))
         check = checks_of(folder)["labels"]
         assert check.status == status
-        assert check.text == ("Readers agree, and no image carries two labels." if status == "pass" else "Why.")
+        said = {"pass": "Readers agree, and no image carries two labels.", "untested": "It holds. Not tested: "}
+        assert check.text.startswith(said.get(status, "Why."))
+
+    def test_what_was_not_tested_is_named_beside_what_holds(self, make_run, change_json):
+        folder = make_run(notebooks=0)
+        named = {"confounds": verdict("pass"), "demographics": verdict("untested")}
+        change_json(folder / "audit.json", lambda audit: audit["verdicts"].update(named))
+        check = checks_of(folder)["confounds"]
+        assert (check.word, check.mark) == ("partly tested", "?")
+        assert check.text == "It holds. Not tested: demographics."
 
     def test_one_verdict_of_two_does_not_speak_for_both(self, make_run, change_json):
         folder = make_run(notebooks=0)

@@ -104,23 +104,34 @@ def geometry(table: pd.DataFrame, *, class_names: dict[str, str]) -> Figure:
     return _closed(figure)
 
 
-def intensities(table: pd.DataFrame, *, source: Source, class_names: dict[str, str], per_class: int = 6) -> Figure:
-    """Distribution of the pixel values of some images of each class, as read."""
+def pixel_values(
+    table: pd.DataFrame, *, source: Source, class_names: dict[str, str], per_class: int = 6
+) -> pd.DataFrame:
+    """Distribution of the pixel values of some images of each class, as read.
+
+    Returns
+    -------
+    One row per bin: its middle, in a column `HU` or `grey value`, and for each class by its name the percentage of the
+    pixels that lie in it, the mean of up to `per_class` images.
+    """
     chosen = examples(table, per_class=per_class)
     in_hu = chosen["bits"].eq(HU_BITS).all()
     edges = np.linspace(-1100, 1600, 109) if in_hu else np.arange(0, 257, 4)
-    centres = (edges[:-1] + edges[1:]) / 2
-    figure, axis = plt.subplots(figsize=(8, 2.8))
-    for (key, name), colour in zip(class_names.items(), sns.color_palette(PALETTE, len(class_names)), strict=True):
+    shares = {"HU" if in_hu else "grey value": (edges[:-1] + edges[1:]) / 2}
+    for key, name in class_names.items():
         rows = chosen[chosen["label"] == key].to_dict("records")
-        densities = [np.histogram(load_pixels(row, source=source), bins=edges, density=True)[0] for row in rows]
-        axis.plot(centres, np.mean(densities, axis=0), color=colour, label=name)
-    axis.set(
-        title=f"Pixel values, mean of up to {per_class} images per class",
-        xlabel="HU" if in_hu else "8-bit grey value",
-        ylabel="density (log)",
-        yscale="log",
-    )
+        counts = [np.histogram(load_pixels(row, source=source), bins=edges)[0] for row in rows]
+        shares[name] = np.mean([100 * count / count.sum() for count in counts], axis=0)
+    return pd.DataFrame(shares)
+
+
+def intensities(shares: pd.DataFrame) -> Figure:
+    """The pixel values of each class, as `pixel_values` gives them, on a logarithmic scale."""
+    figure, axis = plt.subplots(figsize=(8, 2.8))
+    values, *names = shares.columns
+    for name, colour in zip(names, sns.color_palette(PALETTE, len(names)), strict=True):
+        axis.plot(shares[values], shares[name], color=colour, label=name)
+    axis.set(title="Pixel values of the examples", xlabel=values, ylabel="% of the pixels (log)", yscale="log")
     axis.legend(frameon=False)
     sns.despine(figure)
     figure.tight_layout()

@@ -7,7 +7,6 @@ from typing import Any
 from helpers.reporting.record import RunRecord
 from helpers.reporting.start import KNOWN, starting_point
 from helpers.reporting.summary import MatrixRow, Summary, network_name
-from helpers.study.params import BY_IMAGE
 
 CLASSES = {"compression": "压缩骨折", "burst": "爆裂骨折", "normal": "正常", "fracture": "骨折", "any fracture": "骨折"}
 STARTS = {
@@ -79,7 +78,9 @@ def _question(record: RunRecord) -> str:
     start = starting_point(record)
     how = STARTS.get(start.name, f"以外部权重作迁移学习（{start.name}）")
     images = "胸腰椎模拟 CT 图像" if record.is_simulated else "胸腰椎 CT 图像"
-    unseen = "测试图像未用于训练，但可能与训练图像来自同一患者" if _is_by_image(record) else "测试患者均未用于训练"
+    unseen = (
+        "测试图像未用于训练，但可能与训练图像来自同一患者" if record.tests_known_patients else "测试患者均未用于训练"
+    )
     return f"胸腰椎骨折分类：改良的 {network_name(record)}（{how}）能否在{images}上区分{classes}？{unseen}。"
 
 
@@ -106,8 +107,8 @@ def _reading(record: RunRecord) -> Iterator[str]:
         yield "对照运行：标签已在患者之间随机打乱，准确率应当接近随机水平。"
     if training.train_patients is not None:
         yield f"每个网络只使用了 {training.train_patients} 名训练患者。"
-    if _is_by_image(record):
-        yield "数据按图像而非患者划分，同一患者的图像可能同时出现在训练集和测试集中，准确率可能偏高。"
+    if record.tests_known_patients:
+        yield "同一患者的图像可能同时出现在训练集和测试集中，准确率可能偏高。"
     metrics = record.metrics or {}
     if metrics:
         yield f"各类敏感度：{'；'.join(_sensitivities(metrics))}。"
@@ -128,10 +129,6 @@ def _external(name: str, found: Mapping[str, Any]) -> str:
     if by_class := found["by_class"]:
         return f"{basis}：准确率 {share(by_class['overall']['accuracy'])}。"
     return f"{basis}：只有一个类别，无法评价。"
-
-
-def _is_by_image(record: RunRecord) -> bool:
-    return record.study.splits.split_method in BY_IMAGE
 
 
 def _caveats(record: RunRecord, *, summary: Summary) -> Iterator[str]:

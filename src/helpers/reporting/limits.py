@@ -1,9 +1,11 @@
 """What the results of a run do not show."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from helpers.reporting.record import RunRecord
 from helpers.reporting.start import starting_point
+from helpers.reporting.wording import KNOWN_PATIENTS, listed
 from helpers.study.caution import caution
 
 
@@ -17,6 +19,10 @@ def _limits(record: RunRecord) -> Iterator[str]:
     yield "Not a medical device: not for diagnosis or any decision about a patient."
     if record.is_simulated:
         yield f"The cohort is simulated. {caution(study.cohort)}"
+    if record.tests_known_patients:
+        yield KNOWN_PATIENTS
+    if noted := [name.replace("_", " ") for name, found in _verdicts(record) if found["status"] in ("warn", "fail")]:
+        yield f"The audit found something to note: {listed(noted)}; what it is stands under Study flow."
     if not (record.metrics and record.metrics["external"]):
         yield (
             "No external test: every test image comes from the same cohort as the training images. Another hospital's "
@@ -29,3 +35,9 @@ def _limits(record: RunRecord) -> Iterator[str]:
     if {"compression", "burst"} <= names:
         yield "Class letters follow Yin et al. 2024; in the AO Spine system compression and burst are both of type A."
     yield "The images of Yin et al. 2024 are not available to us, so their published accuracy is not tested here."
+
+
+def _verdicts(record: RunRecord) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Verdicts of the audit by name, without the one that says what a limit of its own says: simulated images."""
+    verdicts = record.audit["verdicts"] if record.audit else {}
+    return ((name, found) for name, found in verdicts.items() if name != "simulated")

@@ -76,6 +76,8 @@ def _partition(record: RunRecord) -> list[str]:
     splits = record.study.splits
     share = percent(splits.validation_fraction)
     stopping = f"{share} of the training patients were set apart for early stopping (split seed {splits.split_seed})."
+    if splits.split_method == "predefined":
+        stopping = f"Where it named no validation images, {stopping}"
     how = {
         "patient_kfold": f"Stratified {splits.n_folds}-fold cross-validation by patient: all images of a patient lie "
         f"in the same fold, and every image is tested {_times(splits.n_repeats)}.",

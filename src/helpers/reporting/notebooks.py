@@ -1,6 +1,7 @@
 """Executed notebooks as HTML fragments: nbconvert's exporter with the template of this room."""
 
 import base64
+from functools import cache
 from pathlib import Path
 
 from nbconvert import HTMLExporter
@@ -55,6 +56,7 @@ class DiscreetParameters(Preprocessor):
         return cell, resources
 
 
+@cache  # its template is compiled once, not for every notebook
 def _exporter() -> HTMLExporter:
     config = Config()
     config.NbConvertBase.display_data_priority = list(SHOWN_TYPES)

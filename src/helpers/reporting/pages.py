@@ -1,5 +1,7 @@
 """What all HTML pages of the project share: templates, stylesheet, and how numbers keep their signs beside them."""
 
+from functools import cache
+
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -7,6 +9,7 @@ from helpers.reporting.notebooks import TEMPLATES
 from helpers.reporting.wording import unbroken
 
 
+@cache  # templates are compiled once
 def page_environment() -> Environment:
     """Templates that escape every value and refuse a name that they do not know."""
     environment = Environment(

@@ -12,7 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from helpers.study.artefacts import ARTEFACTS, PARAMS_FILE, ArtefactError, Run
-from helpers.study.params import Study
+from helpers.study.params import BY_IMAGE, Study
 from helpers.study.paths import short_path
 from helpers.study.provenance import PROVENANCE_FILE
 from helpers.study.stages import (
@@ -27,6 +27,7 @@ from helpers.study.stages import (
 
 NOTEBOOK_STAGES = tuple(stage for stage in STAGES if stage.is_notebook)
 JSON_ARTEFACTS = ("audit", "model", "metrics")
+TESTED_PAIR = "train and test"  # as the audit names what these two parts share
 BANNER = "papermill-error-cell-tag"
 # What the first screen reads; a file without these was written by another version of the notebooks.
 NEEDED = {
@@ -77,6 +78,13 @@ class RunRecord:
         """Whether the images were made by a program and show no patient."""
         return self.study.cohort.source == "phantom"
 
+    @property
+    def tests_known_patients(self) -> bool:
+        """Whether test images can be of patients that the network was trained on: by the design, or by the audit."""
+        pairs = (self.audit or {}).get("leakage", [])
+        shared = any(pair["patients"] for pair in pairs if pair["pair"] == TESTED_PAIR)
+        return shared or self.study.splits.split_method in BY_IMAGE
+
     def missing(self) -> list[str]:
         """What a complete run would have and this one has not, in sentences."""
         return list(self._missing())
@@ -85,11 +93,14 @@ class RunRecord:
         for stage in NOTEBOOK_STAGES:
             if stage.key == self.stopped:
                 yield f"Notebook {stage.key} ({stage.title.lower()}) stopped before its end: {self._cause()}"
-            elif stage.key not in self.notebooks:
-                yield f"Notebook {stage.key} ({stage.title.lower()}) has not been executed in this run."
+        absent = [stage.key for stage in NOTEBOOK_STAGES if stage.key not in {*self.notebooks, self.stopped}]
+        if absent:
+            yield f"Not executed in this run: {', '.join(absent)}."
         for name in JSON_ARTEFACTS:
-            if getattr(self, name) is None:
-                yield f"{ARTEFACTS[name].file} is not there: notebook {ARTEFACTS[name].stage} writes it."
+            stage = ARTEFACTS[name].stage
+            # that an artefact is absent goes without saying where its notebook has not ended
+            if getattr(self, name) is None and stage not in {*absent, self.stopped}:
+                yield f"{ARTEFACTS[name].file} is not there: notebook {stage} writes it."
         if not self.provenance:
             yield f"{PROVENANCE_FILE} is not there: the runner (`.venv/bin/study run`) writes it."
 

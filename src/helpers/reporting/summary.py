@@ -13,8 +13,7 @@ from helpers.reporting.markup import Heading
 from helpers.reporting.record import RunRecord
 from helpers.reporting.start import starting_point
 from helpers.reporting.verdicts import Check, six_checks
-from helpers.reporting.wording import basis, class_label, listed
-from helpers.study.params import BY_IMAGE
+from helpers.reporting.wording import KNOWN_PATIENTS, basis, class_label, listed
 
 # Below so many patients, or above such a width of the interval, the report says in words how little the number shows.
 FEW_PATIENTS = 50
@@ -79,7 +78,7 @@ def question(record: RunRecord) -> str:
     study = record.study
     classes = listed([class_label(key, study.cohort.class_names) for key in study.cohort.class_names])
     unseen = "in patients that it was not trained on"
-    if study.splits.split_method in BY_IMAGE:
+    if record.tests_known_patients:
         unseen = "in images that it was not trained on, though perhaps of patients that it was trained on"
     return (
         f"How often does a modified {network_name(record)}, {starting_point(record).training}, tell {classes} apart "
@@ -100,11 +99,8 @@ def _reading(record: RunRecord) -> Iterator[str]:
         yield "Labels were dealt out anew between patients: this run is a control, and chance is what it should score."
     if record.study.training.train_patients is not None:
         yield f"Each network was trained on {record.study.training.train_patients} of its training patients only."
-    if record.study.splits.split_method in BY_IMAGE:
-        yield (
-            "Test images were drawn by image, not by patient: images of one patient can lie in training and test, so "
-            "this accuracy is expected to be too high."
-        )
+    if record.tests_known_patients:
+        yield KNOWN_PATIENTS
     yield _interval_in_words(accuracy)
     if accuracy["ci_low"] is not None and accuracy["ci_low"] <= baseline["accuracy"]["estimate"]:
         majority = class_label(baseline["majority_class"], metrics["cohort"]["class_names"])
@@ -155,7 +151,8 @@ def _number_with_interval(metric: Mapping[str, Any]) -> str:
 
 def _interval_in_words(accuracy: Mapping[str, Any]) -> str:
     if accuracy["ci_low"] is None:
-        return f"There is no interval ({accuracy['note']}): the number stands on {basis(accuracy)} and proves nothing."
+        why = accuracy["note"].removeprefix("no interval: ")
+        return f"There is no interval: {why}. The number stands on {basis(accuracy)} and proves nothing."
     low, high = accuracy["ci_low"], accuracy["ci_high"]
     width = f"The interval is {100 * (high - low):.1f} percentage points wide"
     few = accuracy["n_patients"] < FEW_PATIENTS

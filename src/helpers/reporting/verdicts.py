@@ -140,11 +140,14 @@ def _audit_checks(record: RunRecord, *, headings: Sequence[Heading]) -> Iterator
             yield _untested(name, "The audit does not say." if given else "No finished audit: nothing is known of it.")
             continue
         worst = min(found, key=lambda member: _severity(found[member]["status"]))
-        status = found[worst]["status"]
+        status, word = found[worst]["status"], ""
         # where one of the verdicts is missing, the sentence for all of them would say too much
         all_hold = status == "pass" and len(found) == len(members)
         text = holds if all_hold else _of_verdict(found[worst])
-        yield Check.of(name, status, text, href=section_for(worst, headings=headings))
+        holding = [verdict["checked"] for verdict in found.values() if verdict["status"] == "pass"]
+        if status == "untested" and holding:
+            word, text = "partly tested", f"{' '.join(holding)} Not tested: {worst}."
+        yield Check.of(name, status, text, href=section_for(worst, headings=headings), word=word)
 
 
 def _untested(name: str, why: str, *, href: str = "") -> Check:

@@ -6,6 +6,7 @@ from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 SMALLEST_P = 0.001  # smaller ones are not told apart
+KNOWN_PATIENTS = "Images of one patient can lie in training and test: this accuracy is expected to be too high."
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from helpers.cohort.audit import class_summary
+from helpers.cohort.audit import class_quartiles, class_summary
 from helpers.cohort.splits.division import split_cohort
 from helpers.study import CohortParams, SplitParams
 
@@ -39,3 +39,12 @@ def test_summary_follows_the_order_of_the_classes(table):
     assert summary["class"].tolist() == ["C", "A", "B"]
     assert summary["share"].sum() == pytest.approx(1)
     assert summary["patients"].tolist() == [25, 25, 25]
+
+
+def test_quartiles_are_those_of_each_class_in_the_order_of_the_names():
+    table = pd.DataFrame({"label": ["A"] * 5 + ["C"], "width_mm": [10, 20, 30, 40, 50, 7], "site": "x"})
+    found = class_quartiles(table, class_names={"C": "normal", "A": "compression", "B": "burst"})
+    assert found.columns.tolist() == ["class", "quantile", "width_mm"]
+    assert found["class"].tolist() == ["normal"] * 5 + ["compression"] * 5
+    assert found["quantile"].tolist()[:3] == ["minimum", "lower quartile", "median"]
+    assert found["width_mm"].tolist() == [7] * 5 + [10, 20, 30, 40, 50]

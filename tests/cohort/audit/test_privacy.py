@@ -46,7 +46,9 @@ def test_letters_in_pixels_warn(table, make_context):
     table.loc[5, "text_glyphs"] = 9
     verdict = check_burned_in_text(make_context(table))
     assert (verdict.status, verdict.found, verdict.examples) == ("warn", 2, ("S002", "S005"))
-    assert "YES in 1 image; rows of letters were found in 1 image." in verdict.detail
+    assert verdict.detail.startswith(
+        "Rows of letters were found in 1 image. BurnedInAnnotation says YES in 1 image. Look"
+    )
 
 
 def test_a_cohort_that_was_not_searched_for_letters_has_none(table, make_context):

@@ -87,10 +87,17 @@ def test_a_name_that_no_file_can_have_does_not_exist(error):
         parse(exists=exists)
 
 
-@pytest.mark.parametrize(("label", "key"), [("A", "A"), ("1", "B"), ("1.0", "B"), ("2.0", "A")])
-def test_a_label_is_mapped_or_is_a_class(label, key):
+@pytest.mark.parametrize(
+    ("label", "key"),
+    [("A", "A"), ("b", "B"), ("1", "B"), ("1.0", "B"), ("2.0", "A"), ("Burst", "B"), ("compression", "A")],
+)
+def test_a_label_is_mapped_or_is_the_key_or_name_of_a_class(label, key):
     params = PARAMS.model_copy(update={"label_values": {"1": "B", "2.0": "A"}})
     assert class_key(label, params) == key
+
+
+def test_what_the_parameters_map_goes_before_the_names_of_classes():
+    assert class_key("burst", PARAMS.model_copy(update={"label_values": {"burst": "A"}})) == "A"
 
 
 @pytest.mark.parametrize(

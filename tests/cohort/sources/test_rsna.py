@@ -85,7 +85,7 @@ def test_pixels_can_be_read_again(two_studies, params):
 
 
 def test_classes_follow_the_parameters(two_studies, params):
-    update = {"class_names": {"F": "fracture", "C": "normal"}, "label_values": {"fracture": "F", "normal": "C"}}
+    update = {"class_names": {"F": "fracture", "C": "intact"}, "label_values": {"fracture": "F", "normal": "C"}}
     assert set(read_cohort(params.model_copy(update=update)).table["label"]) == {"F", "C"}
     unmapped = update | {"label_values": {"fracture": "F"}}
     with pytest.raises(CohortError, match=r"no sample of class C .*unknown_label 1"):

@@ -1,10 +1,13 @@
 """Classes: how many patients each has, and whether every split holds all of them."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from helpers.cohort.audit.verdicts import AuditContext, Verdict, counted, examples
 
 MIN_PATIENTS_PER_CLASS = 20
+QUARTILES = {0: "minimum", 0.25: "lower quartile", 0.5: "median", 0.75: "upper quartile", 1: "maximum"}
 
 
 def check_classes_per_patient(context: AuditContext) -> Verdict:
@@ -57,6 +60,25 @@ def class_summary(table: pd.DataFrame, *, class_names: dict[str, str]) -> pd.Dat
     summary.insert(0, "name", list(class_names.values()))
     summary.insert(2, "share", summary["samples"] / summary["samples"].sum())
     return summary.rename_axis("class").reset_index()
+
+
+def class_quartiles(table: pd.DataFrame, *, class_names: Mapping[str, str]) -> pd.DataFrame:
+    """Minimum, quartiles and maximum of each numeric column in each class.
+
+    Parameters
+    ----------
+    table
+        One row per sample: `label`, and the columns to describe.
+    class_names
+        Class key to name, in order.
+
+    Returns
+    -------
+    Five rows per class that has samples: class, quantile (both by name), then the numeric columns.
+    """
+    names = pd.Categorical(table["label"].map(class_names), categories=list(class_names.values()))
+    quantiles = table.groupby(names, observed=True).quantile(list(QUARTILES), numeric_only=True)
+    return quantiles.rename(QUARTILES, level=1).rename_axis(["class", "quantile"]).reset_index()
 
 
 def split_counts(placed: pd.DataFrame) -> pd.DataFrame:

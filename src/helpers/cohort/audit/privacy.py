@@ -67,11 +67,9 @@ def check_burned_in_text(context: AuditContext) -> Verdict:
     either = table[declared | found]
     if either.empty:
         return Verdict("pass", checked, 0, "Single letters and dark print would not be noticed: look at the images.")
-    detail = (
-        f"BurnedInAnnotation says YES in {counted(int(declared.sum()), 'images')}; rows of letters were found in "
-        f"{counted(int(found.sum()), 'images')}. "
-        "Look at them: names and dates in pixels outlast any de-identification of headers."
-    )
+    signs = {"Rows of letters were found in": found, "BurnedInAnnotation says YES in": declared}
+    told = [f"{sign} {counted(int(images.sum()), 'images')}." for sign, images in signs.items() if images.any()]
+    detail = f"{' '.join(told)} Look at them: names and dates in pixels outlast any de-identification of headers."
     return Verdict("warn", checked, len(either), detail, examples(either["sample_id"]))
 
 

@@ -111,14 +111,21 @@ class Labelled:
     readings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
+def class_words(params: CohortParams) -> dict[str, str]:
+    """Every word for a class, also in lower case, to its key: what the parameters map goes before keys, then names."""
+    names = {name: key for key, name in params.class_names.items()}
+    words = names | {key: key for key in params.class_names} | params.label_values
+    return {word.casefold(): key for word, key in words.items()} | words
+
+
 def class_key(label: Optional[str], params: CohortParams) -> str:
-    """Map a label as written to a class key, or raise `NotUsable`; 1.0 is 1 where only that is known."""
+    """Map a label in any case to a class key, or raise `NotUsable`; 1.0 is 1 where only that is known."""
     if label is None:
         raise NotUsable(Reason.MISSING_LABEL, "the label is empty")
-    for written in (label, label.removesuffix(".0")):
-        key = params.label_values.get(written, written)
-        if key in params.class_names:
-            return key
+    words = class_words(params)
+    for written in (label, label.casefold(), label.removesuffix(".0")):
+        if written in words:
+            return words[written]
     raise NotUsable(Reason.UNKNOWN_LABEL, f"label {label!r} is not one of {', '.join(params.class_names)}")
 
 

@@ -42,6 +42,7 @@ STUDY_COLUMNS = (
     *FACT_COLUMNS,
 )
 
+COLUMNS_TOLD = 12  # names of columns in a message
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 Needed = Sequence[str | tuple[str, ...]]
@@ -100,6 +101,11 @@ def _with_point(number: Optional[str]) -> Optional[str]:
     return number.replace(",", ".") if number and DECIMAL_COMMA.fullmatch(number) else number
 
 
+def _first_names(table: pd.DataFrame) -> str:
+    names = [str(name) for name in table.columns]
+    return ", ".join(names[:COLUMNS_TOLD]) + (", ..." if len(names) > COLUMNS_TOLD else "")
+
+
 def _check_column(
     study_name: str | tuple[str, ...], *, table: pd.DataFrame, columns: Mapping[str, str], path: Path
 ) -> None:
@@ -110,7 +116,7 @@ def _check_column(
     others = f" or {', '.join(repr(name) for name in names[1:])}" if len(names) > 1 else ""
     raise CohortError(
         f"{short_path(path)}: no column {names[0]!r}{others} for {choices[0]}{nearest(names[0], table.columns)}; "
-        f"map it in cohort.columns, for example `{choices[0]}: {table.columns[0]}`"
+        f"say in cohort.columns which one it is, as `{choices[0]}: NAME`; the table has {_first_names(table)}"
     )
 
 

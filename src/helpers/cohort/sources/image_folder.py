@@ -6,7 +6,6 @@ patient's folder the patient is guessed from the file name (see `patient_guess`)
 cohort table then says `file name`, so that the audit can warn.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Optional
@@ -14,7 +13,7 @@ from typing import ClassVar, Optional
 from helpers.cohort.exclusions import Exclusion, NotUsable, Reason
 from helpers.cohort.files.images import IMAGE_SUFFIXES, read_image
 from helpers.cohort.files.storage import list_files
-from helpers.cohort.labels.entries import Entry, Labelled
+from helpers.cohort.labels.entries import Entry, Labelled, class_words
 from helpers.cohort.labels.labels_table import labelled_table
 from helpers.cohort.labels.patient_guess import patient_of
 from helpers.cohort.labels.split_words import SPLIT_WORDS
@@ -99,7 +98,7 @@ def entry_of(file: str, *, params: CohortParams) -> Entry:
     split = None if place is None else SPLIT_WORDS[folders.pop(place).lower()]
     if not folders:
         raise NotUsable(Reason.MISSING_LABEL, "lies in no class folder, and there is no labels table")
-    label = _classes(params).get(folders[0].casefold())
+    label = class_words(params).get(folders[0].casefold())
     if label is None:
         raise NotUsable(Reason.UNKNOWN_LABEL, f"folder {folders[0]!r} is not one of {', '.join(params.class_names)}")
     patient = folders[1] if len(folders) > 1 else patient_of(file)
@@ -107,10 +106,3 @@ def entry_of(file: str, *, params: CohortParams) -> Entry:
         raise NotUsable(Reason.MISSING_PATIENT, f"neither a folder nor the name {path.name!r} tells the patient")
     facts = {PATIENT_FROM: BY_FOLDER if len(folders) > 1 else BY_NAME} | ({} if split is None else {"split": split})
     return Entry(line=NO_LINE, view=View(file), patient=patient, label=label, facts=facts)
-
-
-def _classes(params: CohortParams) -> Mapping[str, str]:
-    """Name of a class folder, in lower case, to class key; what the parameters map goes before names and keys."""
-    names = {name.casefold(): key for key, name in params.class_names.items()}
-    keys = {key.casefold(): key for key in params.class_names}
-    return names | keys | {value.casefold(): key for value, key in params.label_values.items()}

@@ -217,13 +217,13 @@ def image_holdout(samples: pd.DataFrame, params: SplitParams) -> Iterable[np.nda
     _check_divided_by_image(params, instead="patient_holdout")
     images = samples.groupby("label").size()
     classes = len(images)
+    if images.min() < 3:
+        raise SplitError(f"class {images.idxmin()} has {images.min()} images, three are needed ({_counted(images)})")
     if params.test_images < classes or params.test_images > len(samples) - 2 * classes:
         raise SplitError(
             f"splits.test_images is {params.test_images}; with {len(samples)} images of {classes} classes it must lie "
             f"between {classes} and {len(samples) - 2 * classes}"
         )
-    if images.min() < 3:
-        raise SplitError(f"class {images.idxmin()} has {images.min()} images, three are needed ({_counted(images)})")
     rest, test = _stratified(samples, np.arange(len(samples)), size=params.test_images, seed=params.split_seed)
     yield _with_validation_images(samples, rest=rest, test=test, params=params)
 
