@@ -8,7 +8,7 @@ import pandas as pd
 import pydicom
 import pytest
 from PIL import Image, ImageDraw, PngImagePlugin
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import DicomDictionary, dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -16,11 +16,16 @@ from helpers.cohort.deidentification import profile
 
 SECRET = "ZqxSecret"  # in every planted text, and long enough not to occur by chance in a picture
 UID_ROOT = "1.2.826.0.1.31337"
-DATE, TIME = "19370526", "031415"
+DATE, TIME, NUMBER = "19370526", "031415", "137.0526814"
 TEXT_VRS = ("PN", "LO", "SH", "LT", "ST", "UT", "UC", "AE", "CS")
 # What a study needs is kept, and no identifier; what decides how pixels are read stays faultless.
 NOT_PLANTED = ("PatientAge", "PatientSex", "PatientSize", "PatientWeight", "ContrastBolusAgent")
 PATIENTS = 18
+#: UIDs of the image and what belongs to it; group 2 is the header of the file itself, and a class is no identifier.
+UIDS = [
+    keyword for tag, (vr, _, _, _, keyword) in sorted(DicomDictionary.items())
+    if vr == "UI" and tag >> 16 != 2 and "Class" not in keyword
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,19 @@ class Planted:
     values: tuple[str, ...]
 
 
-def planted_value(keyword: str) -> str | bytes | None:
-    """A secret that fits the kind of attribute; None for one that holds no text."""
+def planted_value(keyword: str) -> str | bytes | list[Dataset] | None:
+    """A secret that fits the kind of attribute; None for one of a kind that tells nothing, such as a status."""
     vr = dictionary_VR(keyword)
+    if vr == "SQ":
+        item = Dataset()
+        item.CodeMeaning = f"{SECRET}{keyword}"
+        return [item]
     if vr in TEXT_VRS:
         return f"{SECRET}{keyword}"[:16] if vr in ("SH", "AE", "CS") else f"{SECRET}{keyword}"
-    return {"DA": DATE, "TM": TIME, "DT": f"{DATE}{TIME}", "UR": f"http://{SECRET}", "OB": SECRET.encode() * 2}.get(vr)
+    return {
+        "DA": DATE, "TM": TIME, "DT": f"{DATE}{TIME}", "UR": f"http://{SECRET}", "OB": SECRET.encode() * 2,
+        "DS": NUMBER,
+    }.get(vr)  # fmt: skip
 
 
 def plant(dataset: Dataset, *, number: int) -> None:
@@ -48,6 +60,8 @@ def plant(dataset: Dataset, *, number: int) -> None:
             continue
         place = inner if len(keyword) % 2 else dataset
         setattr(place, keyword, value)
+    for place, keyword in enumerate(UIDS):
+        setattr(inner, keyword, f"{UID_ROOT}.9.{place}.{number}")
     inner.PatientName = f"{SECRET}Inner^Erika"
     dataset.RequestAttributesSequence = [inner]
     dataset.PatientName = f"{SECRET}Mustermann^Erika{number}"
@@ -118,4 +132,4 @@ def planted(tmp_path_factory) -> Planted:
     (folder / "images" / f"{SECRET}notes.txt").write_text(f"{SECRET}note")
     label_rows(pictures, prefix="IMG").to_csv(folder / "images.csv", index=False)
     dates = [f"{1937 + number}0526" for number in range(PATIENTS)]
-    return Planted(folder, (SECRET, UID_ROOT, *dates, "1937-05-26", TIME, "MUSTERMANN"))
+    return Planted(folder, (SECRET, UID_ROOT, *dates, "1937-05-26", TIME, NUMBER, "MUSTERMANN"))

@@ -35,7 +35,7 @@ PARAMS = {
         "input_size": 32, "epochs": 1, "threads": 1,
     },
     "evaluation": {"n_bootstrap": 100},
-    "error_analysis": {"n_gallery": 2, "n_saliency": 1},
+    "error_analysis": {"n_gallery": 1, "n_saliency": 1, "n_robustness": 6},
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from helpers.phantom.dicom_writer import place_images, write_ct_image
 from helpers.phantom.patient import Patient, RenderedImage, plan_images, render_image, sample_patient
 from helpers.phantom.segmentation import write_masks_png, write_segmentation
 from helpers.phantom.truth import posterior_wall_broken
+from helpers.study.engine import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -246,7 +247,7 @@ def _run_tasks(tasks: Sequence[PatientTask], *, folder: Path, workers: int) -> I
         return
     # "spawn" is safe beside the threads of torch and BLAS, and the same on every platform.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         futures = [pool.submit(write_patient, task, folder) for task in tasks]
         try:
             yield from (future.result() for future in as_completed(futures))
