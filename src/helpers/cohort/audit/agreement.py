@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from itertools import combinations
 
-import krippendorff
 import numpy as np
 import pandas as pd
 from statsmodels.stats.inter_rater import cohens_kappa, fleiss_kappa
@@ -109,9 +108,13 @@ def _fleiss(counts: np.ndarray) -> float:
 
 
 def _alpha(counts: np.ndarray) -> float:
+    """Krippendorff's alpha for classes without order, of images that two or more have read."""
     if not _several_classes(counts):
         return np.nan
-    return float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
+    readers, by_class = counts.sum(axis=1), counts.sum(axis=0)
+    differing = ((readers**2 - (counts**2).sum(axis=1)) / (readers - 1)).sum()
+    expected = (by_class.sum() ** 2 - (by_class**2).sum()) / (by_class.sum() - 1)
+    return float(1 - differing / expected)
 
 
 def _several_classes(counts: np.ndarray) -> bool:
