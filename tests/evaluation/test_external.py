@@ -263,6 +263,28 @@ def test_sets_by_hand_with_the_thresholds_of_the_own_validation_patients(known_b
     assert by_label == {"C normal": 0.5, "fracture of any kind": 0.5}
 
 
+def test_burst_is_called_by_the_thresholds_of_each_fold_for_its_own_networks():
+    """Youden's thresholds are 0.5 in fold 0 and 0.25 in fold 1; each asks the three external images."""
+
+    def with_burst(shares):
+        return [[(1 - share) / 2, share, (1 - share) / 2] for share in shares]
+
+    own = [
+        with_probabilities(list("BBAC"), with_burst(shares), patients="abcd", fold=fold)
+        for fold, shares in enumerate([(0.8, 0.6, 0.4, 0.2), (0.5, 0.3, 0.2, 0.1)])
+    ]
+    cohort = [
+        with_probabilities(list("BAC"), with_burst(shares), patients="pqr", fold=fold, cohort="far")
+        for fold, shares in enumerate([(0.55, 0.45, 0.1), (0.2, 0.3, 0.1)])
+    ]
+    found = evaluate(pd.concat(cohort), own=pd.concat(own).assign(split="validation"))["far"]
+    point = found.to_json_dict()["by_class"]["clinical_questions"]["burst_vs_rest"]["points"][YOUDEN]
+    assert point["thresholds"] == pytest.approx({"0": 0.5, "1": 0.25})
+    assert point["metrics"]["sensitivity"]["estimate"] == pytest.approx(1 / 2)
+    assert point["metrics"]["specificity"]["estimate"] == pytest.approx(3 / 4)
+    assert (found.n_patients, found.by_class.overall["accuracy"].n_samples) == (3, 3)
+
+
 def test_net_benefit_by_hand_where_the_kind_of_fractures_is_unknown(known_by_hand):
     """Scores 0.6 of the fracture, 0.3 and 0.75 of the others: all are called at 0.2, two at 0.5, the last at 0.65."""
     assert list(known_by_hand.decisions) == ["any fracture"]

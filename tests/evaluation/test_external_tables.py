@@ -6,7 +6,7 @@ import pytest
 from helpers.evaluation import external_tables as tables
 from helpers.evaluation.conformal import SetCoverage
 from helpers.evaluation.estimates import Metric
-from helpers.evaluation.questions import HIGH_SENSITIVITY, POINT_WORDS, YOUDEN
+from helpers.evaluation.questions import BURST, HIGH_SENSITIVITY, POINT_WORDS, YOUDEN
 
 
 def share(value: float) -> Metric:
@@ -19,7 +19,9 @@ def point(threshold: float) -> SimpleNamespace:
 
 @pytest.fixture
 def own():
-    return SimpleNamespace(overall={"accuracy": share(0.8)}, fracture_vs_normal={"auroc": share(0.9)})
+    found = own_like(0.8)
+    found.fracture_vs_normal = {"auroc": share(0.9)}
+    return found
 
 
 @pytest.fixture
@@ -44,7 +46,9 @@ def external():
 
 
 def own_like(accuracy: float) -> SimpleNamespace:
-    return SimpleNamespace(overall={"accuracy": share(accuracy)})
+    answer = SimpleNamespace(metrics={"sensitivity": share(accuracy), "specificity": share(0.9), "ppv": share(0.4)})
+    questions = {BURST: SimpleNamespace(points={YOUDEN: answer})}
+    return SimpleNamespace(overall={"accuracy": share(accuracy)}, questions=questions)
 
 
 def numbers(table: pd.DataFrame) -> dict[str, list]:
@@ -101,3 +105,11 @@ def test_without_external_cohorts_every_table_is_empty(own):
     assert tables.external_tables({}) == {}
     for found in (tables.main_results(own, {}), tables.operating_points({}), tables.score_calibration({})):
         assert found.empty
+
+
+def test_burst_answers_are_those_of_cohorts_that_tell_fractures_apart(own, external):
+    found = tables.burst_answers(own, external)
+    assert found["answer"].tolist() == [POINT_WORDS[YOUDEN]] * 2
+    assert found["metric"].tolist() == ["Sensitivity", "Specificity"]
+    assert numbers(found) == {"this study": [0.8, 0.9], "known": [0.5, 0.9]}
+    assert tables.burst_answers(own, {"unknown": external["unknown"]}).empty

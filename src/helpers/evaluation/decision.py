@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from helpers.evaluation.bootstrap import PERCENTILE
 from helpers.evaluation.patient_bootstrap import PatientBootstrap
 from helpers.evaluation.predictions import probability_column
 from helpers.study.params import EvaluationParams
@@ -57,8 +58,8 @@ def decision_curve(
     Returns
     -------
     One row per threshold, in true positives per image: `threshold`, `net_benefit` with `ci_low` and `ci_high`,
-    `treat_all`, `treat_none`, `gain` (over the better of both) with `gain_low` and `gain_high`. In each replicate all
-    are computed on the same patients.
+    `treat_all`, `treat_none`, `gain` (over the better of both) with `gain_low` and `gain_high`, `ci_method`,
+    `n_samples`, `n_patients`. In each replicate all are computed on the same patients.
     """
     boot = PatientBootstrap.of(samples, params=params)
     cuts = np.asarray(thresholds, dtype=np.float64)
@@ -75,7 +76,8 @@ def decision_curve(
     limits = [np.quantile(values[1:], [tail, 1 - tail], axis=0) for values in (benefit, gain)]
     columns = {"threshold": cuts, "net_benefit": benefit[0], "ci_low": limits[0][0], "ci_high": limits[0][1]}
     columns |= {"treat_all": treat_all[0], "treat_none": 0.0}
-    return pd.DataFrame(columns | {"gain": gain[0], "gain_low": limits[1][0], "gain_high": limits[1][1]})
+    columns |= {"gain": gain[0], "gain_low": limits[1][0], "gain_high": limits[1][1], "ci_method": PERCENTILE}
+    return pd.DataFrame(columns | {"n_samples": len(samples), "n_patients": samples["PatientID"].nunique()})
 
 
 def benefits_side_by_side(curves: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -136,6 +136,8 @@ class _Study:
         On the score 1 - P(normal), see `carried_thresholds`; empty without a normal class.
     set_thresholds
         Of prediction sets, by fold.
+    validation
+        Rows of `predictions.parquet` from which clinical questions take the thresholds of each fold.
     params
         Bootstrap of the study.
     """
@@ -143,13 +145,17 @@ class _Study:
     internal: Evaluation
     thresholds: Mapping[str, Threshold]
     set_thresholds: Mapping[int, float]
+    validation: pd.DataFrame
     params: EvaluationParams
 
     @classmethod
     def of(cls, internal: Evaluation, *, development: pd.DataFrame, params: EvaluationParams) -> "_Study":
         normal, classes = internal.normal_class, list(internal.class_names)
         thresholds = {} if normal is None else carried_thresholds(development, normal_class=normal, params=params)
-        return cls(internal, thresholds, fold_thresholds(development, classes=classes), params)
+        validation = development[development["split"] == "validation"]
+        # samples of two cohorts may have the same name, and none is to be taken for another
+        validation = validation.assign(sample_id="validation " + validation["sample_id"].astype(str))
+        return cls(internal, thresholds, fold_thresholds(development, classes=classes), validation, params)
 
     @property
     def fractures(self) -> list[str]:
@@ -225,9 +231,12 @@ def difference_of_cohorts(own: Metric, other: Metric) -> Metric:
 
 
 def _evaluate_together(rows: pd.DataFrame, *, study: _Study) -> Evaluation:
-    """All networks together, as if every one had been tested on every sample; see `_as_tested`."""
+    """All networks together, as if every one had been tested on every sample; see `_as_tested`.
+
+    Operating points of clinical questions are those of each fold's networks by themselves, with their own thresholds.
+    """
     return evaluate(
-        _as_tested(rows, study=study),
+        pd.concat([_as_tested(rows, study=study), study.validation]),
         class_names=study.internal.class_names,
         normal_class=study.internal.normal_class,
         **study.params.model_dump(),

@@ -13,7 +13,7 @@ from helpers.evaluation.external import ExternalEvaluation, compared_metrics
 from helpers.evaluation.fracture_score import FractureScore
 from helpers.evaluation.metric_table import EVERY_IMAGE, Groups, metric_table, side_by_side, stacked
 from helpers.evaluation.metrics import metric_title
-from helpers.evaluation.questions import POINT_WORDS
+from helpers.evaluation.questions import BURST, POINT_WORDS
 from helpers.evaluation.summary import Evaluation
 
 if TYPE_CHECKING:
@@ -59,6 +59,21 @@ def operating_points(external: Mapping[str, ExternalEvaluation]) -> pd.DataFrame
         }
         columns[name] = {words: score.operating_points[rule] for rule, words in rules.items()}
     return side_by_side(columns, titles=metric_title, group="answer")
+
+
+def burst_answers(internal: Evaluation, external: Mapping[str, ExternalEvaluation]) -> pd.DataFrame:
+    """Burst against the rest in cohorts that tell fractures apart, with each fold's thresholds for its own networks."""
+    told_apart = {name: found.by_class for name, found in external.items() if found.by_class is not None}
+    columns = {
+        name: {POINT_WORDS[rule]: _of_answer(point.metrics) for rule, point in found.questions[BURST].points.items()}
+        for name, found in {THIS_STUDY: internal, **told_apart}.items()
+        if BURST in found.questions
+    }
+    return side_by_side(columns, titles=metric_title, group="answer") if told_apart else pd.DataFrame()
+
+
+def _of_answer(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    return {name: metrics[name] for name in ("sensitivity", "specificity")}
 
 
 def score_calibration(external: Mapping[str, ExternalEvaluation]) -> pd.DataFrame:
