@@ -86,6 +86,13 @@ def test_no_exception_among_ten_patients_gives_the_clopper_pearson_limit(estimat
     assert "10 patients" in metric.note
 
 
+@pytest.mark.parametrize(("worst", "low"), [(0.99, 0.025 ** (1 / 10)), (0.5, 0.5)])
+def test_perfection_is_no_surer_where_a_few_replicates_fall_short(worst, low):
+    """As where a threshold is chosen anew in each: the limit of ten patients stays, unless percentiles reach further."""
+    metric = build(1.0, [1.0] * 90 + [worst] * 10, bounds=Bounds())
+    assert (metric.ci_low, metric.ci_high) == pytest.approx((low, 1.0))
+
+
 def test_limit_at_perfection_counts_the_smallest_group():
     support = dataclasses.replace(TEN, n_limiting=4)
     assert build(1.0, [1.0] * 50, support=support).ci_low == pytest.approx(0.025 ** (1 / 4))

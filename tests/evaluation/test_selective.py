@@ -77,6 +77,14 @@ def test_risk_at_full_coverage_is_the_error(samples):
         assert (samples["y_true"] != samples["y_pred"])[accepted].mean() == pytest.approx(row.error)
 
 
+def test_no_error_among_the_surest_is_as_sure_as_their_patients_are_many():
+    """Forty images of forty patients, the least sure five wrong: of the 20 accepted at one half none is wrong."""
+    table = answered(np.linspace(0.99, 0.6, 40), [True] * 35 + [False] * 5)
+    half = risk_at_coverage(table, params=PARAMS).set_index("coverage").loc[0.5]
+    assert (half["n_accepted"], half["error"], half["ci_low"]) == (20, 0, 0)
+    assert half["ci_high"] == pytest.approx(1 - 0.025 ** (1 / 20))
+
+
 def test_monotone_change_of_probability_changes_no_order(samples):
     columns = ["p_A", "p_B", "p_C"]
     squeezed = samples.assign(**{name: np.sqrt(samples[name]) for name in columns})

@@ -112,9 +112,10 @@ def metric_from_replicates(
     a Wilson interval on the metric's range. Percentiles of the replicates are taken only for a metric without a known
     range: near 1, and with few patients, they are far too short (coverage.csv).
 
-    Where every replicate equals the best or worst possible value, the bootstrap would claim certainty; the limit is
-    then the Clopper–Pearson limit for m patients without an exception. It holds for AUROC as well: m positives paired
-    with negatives of other patients are m trials, each of which AUROC is the chance of winning.
+    Where the estimate is the best or worst possible value, the bootstrap would claim more certainty than there is, and
+    all of it where every replicate has that value; the interval then reaches at least to the Clopper–Pearson limit for
+    m patients without an exception. It holds for AUROC as well: m positives paired with negatives of other patients are
+    m trials, each of which AUROC is the chance of winning.
 
     Parameters
     ----------
@@ -181,8 +182,12 @@ def _interval_of_spread(
     bounds: Bounds | None,
     interval_of: ClusteredInterval,
 ) -> Interval:
-    if bounds is None or bounds.reached(estimate) or not bounds.hold(replicates):
-        return percentile_interval(replicates, confidence=confidence)
+    percentiles = percentile_interval(replicates, confidence=confidence)
+    if bounds is None or not bounds.hold(replicates):
+        return percentiles
+    if bounds.reached(estimate):
+        limit = _interval_at_bound(estimate, support=support, confidence=confidence, bounds=bounds)
+        return percentiles if limit is None else _wider(limit, percentiles)
     small_sample = support.n_limiting / (support.n_limiting - 1)
     share = interval_of(
         (estimate - bounds.lower) / bounds.scale,
@@ -191,6 +196,12 @@ def _interval_of_spread(
     )
     low, high = (bounds.lower + bounds.scale * limit for limit in (share.low, share.high))
     return Interval(low=low, high=high, method=share.method)
+
+
+def _wider(limit: Interval, percentiles: Interval) -> Interval:
+    is_within = limit.low <= percentiles.low and percentiles.high <= limit.high
+    method = limit.method if is_within else percentiles.method
+    return Interval(min(limit.low, percentiles.low), max(limit.high, percentiles.high), method)
 
 
 def _interval_at_bound(

@@ -75,15 +75,18 @@ def risk_at_coverage(samples: pd.DataFrame, *, params: EvaluationParams) -> pd.D
     """
     boot = PatientBootstrap.of(samples, params=params)
     accepted, errors = _accepted(samples, boot=boot)
-    cuts = np.unique(_sureness(samples))[::-1]
+    sureness = _sureness(samples)
+    cuts = np.unique(sureness)[::-1]
     rows = []
     for coverage in COVERAGES:
         # a rounding error must not accept one more group of images
         last = (accepted < coverage * accepted[:, -1:] - 1e-9).sum(axis=1)
         chosen = np.arange(len(last)), np.minimum(last, accepted.shape[1] - 1)
-        found = boot.metric(ratio(errors[chosen], accepted[chosen]), undefined=NOTHING_ACCEPTED, bounds=Bounds())
-        n_accepted = int(accepted[0, chosen[1][0]])
-        rows.append((coverage, cuts[chosen[1][0]], n_accepted, found.estimate, found.ci_low, found.ci_high))
+        cut = cuts[chosen[1][0]]
+        found = boot.metric(
+            ratio(errors[chosen], accepted[chosen]), rows=sureness >= cut, undefined=NOTHING_ACCEPTED, bounds=Bounds()
+        )
+        rows.append((coverage, cut, found.n_samples, found.estimate, found.ci_low, found.ci_high))
     return pd.DataFrame(rows, columns=["coverage", "threshold", "n_accepted", "error", "ci_low", "ci_high"])
 
 
