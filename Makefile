@@ -24,8 +24,8 @@ env: $(STAMP) ## create or update the environment in .venv
 study: $(STAMP) ## run the study, by default params/default.yaml
 	@$(BIN)/study run $(PARAMS) $(ARGS)
 
-test: $(STAMP) ## run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## run all tests, on all cores
+	@$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
