@@ -88,7 +88,7 @@ def test_no_exception_among_ten_patients_gives_the_clopper_pearson_limit(estimat
 
 @pytest.mark.parametrize(("worst", "low"), [(0.99, 0.025 ** (1 / 10)), (0.5, 0.5)])
 def test_perfection_is_no_surer_where_a_few_replicates_fall_short(worst, low):
-    """As where a threshold is chosen anew in each: the limit of ten patients stays, unless percentiles reach further."""
+    """As where each chooses a threshold anew: the limit of ten patients stays, unless percentiles reach further."""
     metric = build(1.0, [1.0] * 90 + [worst] * 10, bounds=Bounds())
     assert (metric.ci_low, metric.ci_high) == pytest.approx((low, 1.0))
 
