@@ -9,6 +9,7 @@ from helpers.evaluation.baselines import (
     MOST_FREQUENT,
     START,
     baseline_predictions,
+    external_baselines,
     linear_model,
     metadata_columns,
     standard_baselines,
@@ -127,3 +128,48 @@ def test_fold_without_training_images_is_left_out(cohort, splits):
     model = DummyClassifier(strategy="prior")
     assert baseline_predictions(cohort[[]], model=model, cohort=cohort, splits=tested, classes="ABC").empty
     assert standard_baselines(cohort, splits=tested, classes="ABC") == {}
+
+
+@pytest.fixture
+def elsewhere(cohort):
+    """Samples with names of the study's own, of other patients; `told` says the class in other numbers than there."""
+    asked = cohort.iloc[:30].assign(
+        PatientID="q" + cohort["PatientID"], label=cohort["label"].iloc[::-1].to_numpy()[:30]
+    )
+    return asked.assign(Manufacturer=asked["label"].map({"A": "one", "B": "two", "C": None}))
+
+
+def one_hot(table):
+    codes = table["label"].map("ABC".find)
+    return pd.DataFrame(np.eye(3)[codes], index=table["sample_id"]).add_prefix("feature_")
+
+
+def test_what_was_learned_here_is_asked_elsewhere(cohort, splits, elsewhere):
+    features = one_hot(cohort), one_hot(elsewhere)
+    found = external_baselines(elsewhere, cohort=cohort, splits=splits, classes="ABC", start_features=features)
+    assert list(found) == [MOST_FREQUENT, METADATA, HEIGHTS, START]
+    for table in found.values():
+        assert table["sample_id"].tolist() == elsewhere["sample_id"].tolist()
+        assert table["PatientID"].str.startswith("q").all()
+    assert accuracy(found[METADATA]) == accuracy(found[START]) == 1
+    # heights of these samples are those of other labels
+    assert accuracy(found[HEIGHTS]) < 0.6
+
+
+def test_labels_elsewhere_teach_nothing(cohort, splits, elsewhere):
+    features = one_hot(cohort), one_hot(elsewhere)
+    relabelled = elsewhere.assign(label="A")
+    found, again = (
+        external_baselines(table, cohort=cohort, splits=splits, classes="ABC", start_features=features)
+        for table in (elsewhere, relabelled)
+    )
+    for name in found:
+        pd.testing.assert_frame_equal(found[name].drop(columns="y_true"), again[name].drop(columns="y_true"))
+
+
+def test_a_baseline_is_left_out_where_the_other_cohort_lacks_its_columns(cohort, splits, elsewhere):
+    bare = elsewhere.drop(columns=["anterior_ratio", "middle_ratio", "posterior_ratio"])
+    features = one_hot(cohort), one_hot(bare)
+    found = external_baselines(bare, cohort=cohort, splits=splits, classes="ABC", start_features=features)
+    assert HEIGHTS not in found
+    assert START in found

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.evaluation import findings as findings_module
+from helpers.evaluation.baselines import MOST_FREQUENT, START
 from helpers.evaluation.findings import Findings
 from helpers.study import EvaluationParams, Run, Study
 from helpers.study.artefacts import record_study
@@ -48,6 +49,10 @@ def run(tmp_path_factory, make_study) -> Run:
     external.to_parquet(folder / "external_predictions.parquet")
     tables = [as_cohort(part) for _, part in external.groupby("cohort", sort=False)]
     pd.concat(tables).to_parquet(folder / "external.parquet")
+    index = pd.concat(tables)[["cohort", "sample_id"]].assign(sha256="0", padded_fraction=0.0)
+    index.insert(1, "row", index.groupby("cohort").cumcount())
+    index.to_parquet(folder / "external_index.parquet")
+    np.save(folder / "external_start_features.npy", np.random.default_rng(1).normal(size=(len(index), 2)))
     return write_run(
         folder, predictions, external=[{"name": name, "source": "phantom"} for name in ("known", "unknown")]
     )
@@ -77,6 +82,8 @@ def test_document_follows_the_published_schema(document):
         ("decisions", ("any fracture", 0)),
         ("comparisons", ("accuracy", 0)),
         ("sample_size", ("patients", 0)),
+        ("external", ("known", "comparisons", "accuracy", 0)),
+        ("external", ("known", "sample_size")),
         ("external", ("known", "drop", "accuracy")),
         ("external", ("unknown", "prediction_sets", "all images", "by_patient")),
         ("external", ("unknown", "decisions", "any fracture", 0)),
@@ -105,7 +112,8 @@ def test_schema_refuses_a_number_without_what_belongs_to_it(document, key, value
 
 def test_every_table_can_be_written_as_parquet(found, tmp_path):
     tables = found.tables()
-    assert {"calibration", "comparisons", "external", "external_prediction_sets"} < set(tables)
+    external = {"external", "external_prediction_sets", "external_comparisons"}
+    assert {"calibration", "comparisons"} | external < set(tables)
     for name, table in tables.items():
         table.to_parquet(tmp_path / name, index=False)
         assert len(pd.read_parquet(tmp_path / name)) == len(table) > 0
@@ -119,6 +127,21 @@ def test_tables_hold_the_numbers_of_the_document(found, document):
     assert accuracy["p_holm"].tolist() == [row["p_holm"] for row in document["comparisons"]["accuracy"]]
     slope = tables["calibration"].query("stage == 'after scaling' and of == 'B' and metric == 'slope'")["estimate"]
     assert slope.item() == document["calibration"]["after scaling"]["B"]["slope"]["estimate"]
+
+
+def test_sample_size_of_an_external_cohort_without_an_error_is_not_known(found, document):
+    assert document["external"]["known"]["sample_size"]["patients"] == []
+    assert "external_patients_needed" not in found.tables()
+
+
+def test_an_external_cohort_of_unknown_kinds_has_no_rivals(found, document):
+    unknown, known = document["external"]["unknown"], document["external"]["known"]
+    assert unknown["comparisons"] == {}
+    assert unknown["sample_size"] is None
+    rivals = [row["rival"] for row in known["comparisons"]["accuracy"]]
+    assert rivals == [MOST_FREQUENT, START]
+    assert known["comparisons"]["accuracy"][0]["n_samples"] == known["n_samples"]
+    assert set(found.tables()["external_comparisons"]["cohort"]) == {"known"}
 
 
 def test_a_study_without_external_cohorts_reads_none(tmp_path):

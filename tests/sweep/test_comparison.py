@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +44,13 @@ def test_scores_and_differences_are_those_counted_by_hand(table, folder):
     assert found["difference"] == pytest.approx(ours - theirs)
     assert found["difference_low"] <= found["difference"] <= found["difference_high"] < 0
     assert (found["n_samples"], found["n_patients"], found["n_compared"]) == (80, 40, 80)
+
+
+def test_confusion_is_counted_by_hand(table, folder):
+    tested = pd.read_parquet(folder / "weaker" / "predictions.parquet").query("split == 'test'")
+    answers = tested.filter(like="logit_").idxmax(axis=1).str[-1]
+    counts = pd.crosstab(tested["y_true"], answers).reindex(index=list("ABC"), columns=list("ABC"), fill_value=0)
+    assert json.loads(line(table, "weaker")["confusion"]) == dict(zip("ABC", counts.to_numpy().tolist(), strict=True))
 
 
 def test_the_reference_is_compared_with_nothing(table):

@@ -40,8 +40,11 @@ def test_page_asks_no_other_machine_and_describes_its_figures(page):
 
 
 def test_page_shows_every_row_what_failed_and_how_to_repeat_it(page, sweep):
-    scores, differences = page.find_all("table")
+    scores, matrices, differences = page.find_all("table")
     assert [row.find("th").get_text() for row in scores.tbody.find_all("tr")] == [row.name for row in sweep.rows]
+    answered = [row.name for row in sweep.rows if row.name in matrices.get_text()]
+    assert [row.find("th").get_text() for row in matrices.tbody.find_all("tr")] == answered
+    assert len(answered) == len(sweep.rows) - 1
     assert "No result. 03_training stopped" in " ".join(scores.get_text().split())
     assert [row.find("th").get_text() for row in differences.tbody.find_all("tr")] == ["weaker", "fewer", "coarse"]
     text = " ".join(page.get_text().split())

@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.study import Run, schemas
-from helpers.training import cross_validate, load_initialisation, score_cohorts, score_external
+from helpers.training import cross_validate, load_initialisation
+from helpers.training.external import read_cohorts, score_cohorts, score_external
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def test_networks_say_of_known_images_what_they_said_in_training(samples, traine
     assert (both["y_true"] == both["y_true_again"]).all()
 
 
-def test_every_cohort_is_scored_with_labels_that_no_network_knows(samples, trained, same, tmp_path):
+def test_every_cohort_is_scored_with_labels_that_no_network_knows(samples, trained, same, tmp_path, monkeypatch):
     run = Run(tmp_path, stage="03_training")
     writer = Run(tmp_path, stage="02_preprocessing")
     tables, indexes = [], []
@@ -53,7 +56,11 @@ def test_every_cohort_is_scored_with_labels_that_no_network_knows(samples, train
         indexes.append(pd.DataFrame({"cohort": name, "row": range(len(ids)), "sample_id": ids}))
     tables = {"external": pd.concat(tables), "external_index": pd.concat(indexes)}
     run.read_table = tables.__getitem__
-    scored = score_cohorts(["hu", "grey"], run=run, fits=trained, transform=same, classes=samples.classes)
+    named = SimpleNamespace(external=[SimpleNamespace(name=name) for name in ("hu", "grey")])
+    monkeypatch.setattr(Run, "study", SimpleNamespace(external=named))
+    cohorts = read_cohorts(run, classes=samples.classes)
+    assert list(cohorts) == ["hu", "grey"]
+    scored = score_cohorts(cohorts, fits=trained, transform=same, checkpoints=tmp_path / "checkpoints")
     schemas.EXTERNAL_PREDICTIONS.validate(scored)
     assert scored.groupby("cohort").size().to_dict() == {"hu": 3 * 4, "grey": 2 * 4}
     assert set(scored["y_true"]) == {"fracture"}

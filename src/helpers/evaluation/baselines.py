@@ -27,6 +27,8 @@ MOST_FREQUENT = "the most frequent class"
 METADATA = "acquisition, age and sex"
 HEIGHTS = "vertebral heights"
 START = "the weights as they were, with a linear classifier"
+# Samples of two cohorts may have the same name, and none is to be taken for another.
+OWN = "own "
 
 
 def standard_baselines(
@@ -69,6 +71,45 @@ def standard_baselines(
         for name, columns in features.items()
     }
     return {name: out_of_fold(found, classes=classes) for name, found in answers.items() if len(found)}
+
+
+def external_baselines(
+    external: pd.DataFrame,
+    *,
+    cohort: pd.DataFrame,
+    splits: pd.DataFrame,
+    classes: Sequence[str],
+    start_features: tuple[pd.DataFrame, pd.DataFrame],
+) -> dict[str, pd.DataFrame]:
+    """The same baselines, learned in the study's own cohort, asked about one that they saw nothing of.
+
+    Parameters
+    ----------
+    external
+        Rows of `external.parquet` of one cohort, all with labels of the study.
+    cohort, splits, classes
+        As in `standard_baselines`: the training part of every fold teaches one model, and their probabilities are
+        averaged, as those of the networks are.
+    start_features
+        As in `standard_baselines`, of the study's own cohort and of the external one.
+
+    Returns
+    -------
+    As `standard_baselines`, of the external samples.
+    """
+    learned = splits.loc[splits["split"] == "train", ["sample_id", "fold", "split"]].drop_duplicates()
+    asked = external[["sample_id"]].merge(learned[["fold"]].drop_duplicates(), how="cross").assign(split="test")
+    own, others = start_features
+    return standard_baselines(
+        pd.concat([_as_own(cohort), external], ignore_index=True),
+        splits=pd.concat([_as_own(learned), asked], ignore_index=True),
+        classes=classes,
+        start_features=pd.concat([own.set_axis(OWN + own.index.astype(str)), others]),
+    )
+
+
+def _as_own(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(sample_id=OWN + table["sample_id"].astype(str))
 
 
 def metadata_columns(cohort: pd.DataFrame) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.evaluation import calibration, conformal, decision, sample_size, selective
-from helpers.evaluation.baselines import standard_baselines
+from helpers.evaluation.baselines import external_baselines, standard_baselines
 from helpers.evaluation.comparison import comparison_table
 from helpers.evaluation.estimates import Metric
 from helpers.evaluation.external import ExternalEvaluation, evaluate_external
@@ -116,20 +116,22 @@ class Findings:
         }
 
     @cached_property
+    def start_features(self) -> pd.DataFrame:
+        """What the network saw of each sample of the cohort before it was trained."""
+        return self._features("start_features", order=self.run.read_table("image_index"))
+
+    @cached_property
     def comparisons(self) -> dict[str, pd.DataFrame]:
         """The model beside what needs no network, by measure."""
-        order = self.run.read_table("image_index")["sample_id"]
-        features = pd.DataFrame(self.run.read_array("start_features"), index=order).add_prefix("feature_")
-        rivals = standard_baselines(self.cohort, splits=self.predictions, classes=self.classes, start_features=features)
-        return {
-            measure: comparison_table(self.evaluation.samples, rivals, measure=measure, params=self.params)
-            for measure in COMPARED
-        }
+        rivals = standard_baselines(
+            self.cohort, splits=self.predictions, classes=self.classes, start_features=self.start_features
+        )
+        return self._compare(self.evaluation, rivals)
 
     @cached_property
     def half_widths(self) -> pd.DataFrame:
         """Half width of intervals by number of patients."""
-        return sample_size.half_width_curves(self.evaluation.samples, classes=self.classes, params=self.params)
+        return self._half_widths(self.evaluation)
 
     @cached_property
     def patients_needed(self) -> pd.DataFrame:
@@ -149,6 +151,56 @@ class Findings:
             params=self.params,
         )
 
+    @cached_property
+    def told_apart(self) -> dict[str, Evaluation]:
+        """External cohorts that know the study's classes."""
+        return {name: found.by_class for name, found in self.external.items() if found.by_class is not None}
+
+    @cached_property
+    def external_comparisons(self) -> dict[str, dict[str, pd.DataFrame]]:
+        """As `comparisons`, of each of `told_apart`: what needs no network has learned from this study's cohort too."""
+        if not self.told_apart:
+            return {}
+        table, index = self.run.read_table("external"), self.run.read_table("external_index")
+        features = self._features("external_start_features", order=index).groupby(index["cohort"].to_numpy())
+        return {
+            name: self._compare(found, self._external_rivals(table[table["cohort"] == name], features.get_group(name)))
+            for name, found in self.told_apart.items()
+        }
+
+    @cached_property
+    def external_patients_needed(self) -> dict[str, pd.DataFrame]:
+        """As `patients_needed`, of each of `told_apart`."""
+        return {name: sample_size.patients_needed(self._half_widths(found)) for name, found in self.told_apart.items()}
+
+    def _features(self, name: str, *, order: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame(self.run.read_array(name), index=order["sample_id"]).add_prefix("feature_")
+
+    def _external_rivals(self, external: pd.DataFrame, features: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        return external_baselines(
+            external,
+            cohort=self.cohort,
+            splits=self.predictions,
+            classes=self.classes,
+            start_features=(self.start_features, features),
+        )
+
+    def _compare(self, model: Evaluation, rivals: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        return {
+            measure: comparison_table(model.samples, rivals, measure=measure, params=self.params)
+            for measure in COMPARED
+        }
+
+    def _half_widths(self, found: Evaluation) -> pd.DataFrame:
+        return sample_size.half_width_curves(found.samples, classes=self.classes, params=self.params)
+
+    def _external_json_dict(self, name: str) -> dict[str, Any]:
+        compared, needed = self.external_comparisons.get(name, {}), self.external_patients_needed.get(name)
+        return self.external[name].to_json_dict() | {
+            "comparisons": {measure: plain_rows(table) for measure, table in compared.items()},
+            "sample_size": None if needed is None else sample_size.sample_size_json(needed),
+        }
+
     def to_json_dict(self) -> dict[str, Any]:
         """Content of metrics.json."""
         return self.evaluation.to_json_dict() | {
@@ -157,8 +209,8 @@ class Findings:
             "prediction_sets": self.prediction_sets.to_json_dict(),
             "decisions": {question: plain_rows(curve) for question, curve in self.decisions.items()},
             "comparisons": {measure: plain_rows(table) for measure, table in self.comparisons.items()},
-            "sample_size": {"half_width": sample_size.HALF_WIDTH, "patients": plain_rows(self.patients_needed)},
-            "external": {name: found.to_json_dict() for name, found in self.external.items()},
+            "sample_size": sample_size.sample_size_json(self.patients_needed),
+            "external": {name: self._external_json_dict(name) for name in self.external},
         }
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -175,4 +227,16 @@ class Findings:
             "patients_needed": self.patients_needed,
             "external": external_table(self.external),
             **external_tables(self.external),
+            **self._external_rival_tables(),
         }
+
+    def _external_rival_tables(self) -> dict[str, pd.DataFrame]:
+        """Comparisons and sample sizes of external cohorts; only those with rows."""
+        if not self.told_apart:
+            return {}
+        compared = {name: stacked(found, name="measure") for name, found in self.external_comparisons.items()}
+        tables = {
+            "external_comparisons": stacked(compared, name="cohort"),
+            "external_patients_needed": stacked(self.external_patients_needed, name="cohort"),
+        }
+        return {name: table for name, table in tables.items() if len(table)}

@@ -8,10 +8,12 @@ by drawing its own patients anew.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from helpers.evaluation.metric_table import plain_rows
 from helpers.evaluation.metrics import ratio
 from helpers.evaluation.patient_bootstrap import PatientBootstrap
 from helpers.study.params import EvaluationParams
@@ -19,6 +21,7 @@ from helpers.study.params import EvaluationParams
 SIZES = (50, 100, 200, 350, 500, 1000, 2000)
 HALF_WIDTH = 0.03
 N_COHORTS = 4000
+METHOD = f"central range over {N_COHORTS} cohorts drawn from these patients; its own range by drawing the patients anew"
 # A spread below this is none, with rounding noise.
 SAME_SPREAD = 1e-12
 STREAM = 6
@@ -145,6 +148,11 @@ def patients_needed(curves: pd.DataFrame, *, half_width: float = HALF_WIDTH) -> 
         rows.append({"measure": measure, **found})
     dtypes: Mapping[str, str] = dict.fromkeys(("n_patients", "low", "high"), "Int64")
     return pd.DataFrame(rows, columns=["measure", "n_patients", "low", "high"]).astype(dtypes)
+
+
+def sample_size_json(needed: pd.DataFrame) -> dict[str, Any]:
+    """Content of metrics.json for a table of `patients_needed`."""
+    return {"half_width": HALF_WIDTH, "method": METHOD, "patients": plain_rows(needed)}
 
 
 def _crossing(sizes: pd.Series, widths: pd.Series, *, level: float) -> int | None:

@@ -1,5 +1,6 @@
 """The table of a sweep as a reader meets it, in the report of a study and on the sweep's own page."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One row in words; `scores` and `differences` have one text for each metric."""
+    """One row in words; `scores` and `differences` have one text for each metric, `confusion` one for each class."""
 
     name: str
     changes: str
@@ -31,19 +32,26 @@ class AblationRow:
     against: str
     differences: tuple[str, ...]
     note: str
+    confusion: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class AblationTable:
-    """All rows, with the titles of the metrics."""
+    """All rows, with the titles of the metrics and the classes that any row has answers of."""
 
     metrics: tuple[str, ...]
+    classes: tuple[str, ...]
     rows: tuple[AblationRow, ...]
 
     @property
     def compared(self) -> tuple[AblationRow, ...]:
         """Rows that are held against another one."""
         return tuple(row for row in self.rows if row.against and not row.problem)
+
+    @property
+    def answered(self) -> tuple[AblationRow, ...]:
+        """Rows with answers."""
+        return tuple(row for row in self.rows if row.confusion)
 
 
 def read_ablation(path: str) -> AblationTable:
@@ -72,7 +80,12 @@ def ablation_table(table: pd.DataFrame) -> AblationTable:
     """
     metrics = tuple(table["metric"].unique())
     groups = table.groupby("row", sort=False)
-    return AblationTable(tuple(map(metric_title, metrics)), tuple(_row(group) for _, group in groups))
+    answers = next(filter(None, table["confusion"]), "{}")
+    return AblationTable(
+        metrics=tuple(map(metric_title, metrics)),
+        classes=tuple(json.loads(answers)),
+        rows=tuple(_row(group) for _, group in groups),
+    )
 
 
 def _row(group: pd.DataFrame) -> AblationRow:
@@ -88,6 +101,7 @@ def _row(group: pd.DataFrame) -> AblationRow:
         against=facts["against"],
         differences=tuple(_difference(line) for line in lines),
         note="; ".join(dict.fromkeys(note for note in group["note"] if note)),
+        confusion=tuple(" / ".join(map(str, counts)) for counts in json.loads(facts["confusion"] or "{}").values()),
     )
 
 

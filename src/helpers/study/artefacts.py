@@ -62,6 +62,7 @@ ARTEFACTS = {
     "start_features": Artefact("start_features.npy", "03_training"),
     "predictions": Artefact("predictions.parquet", "03_training", schemas.PREDICTIONS),
     "external_predictions": Artefact("external_predictions.parquet", "03_training", schemas.EXTERNAL_PREDICTIONS),
+    "external_start_features": Artefact("external_start_features.npy", "03_training"),
     "checkpoints": Artefact("checkpoints/", "03_training"),
     "metrics": Artefact("metrics.json", "04_evaluation"),
     "tables": Artefact("tables/", "04_evaluation"),

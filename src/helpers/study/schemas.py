@@ -134,6 +134,7 @@ SWEEP = pa.DataFrameSchema(
         **{name: pa.Column(float, pa.Check.in_range(0, 1), nullable=True) for name in ("p_value", "p_holm")},
         "n_compared": _count(),
         "note": pa.Column(**_text),
+        "confusion": pa.Column(**_text),
     },
     unique=["row", "metric"],
     strict=True,

@@ -1,5 +1,6 @@
 """One table of all rows: what each scores on its own, and how far it is from its reference on the images of both."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +33,15 @@ class Answers:
         Patients that a network was trained on, mean over the folds.
     has_shuffled_labels
         Whether the row is a control whose labels are not those of the images.
+    confusion
+        JSON: of the images of each class, how many were given each class, in the same order.
     """
 
     table: pd.DataFrame
     scores: Mapping[str, Metric]
     train_patients: float
     has_shuffled_labels: bool
+    confusion: str
 
 
 def compare_rows(sweep: Sweep, folder: Path, *, problems: Mapping[str, str]) -> pd.DataFrame:
@@ -65,6 +69,7 @@ def compare_rows(sweep: Sweep, folder: Path, *, problems: Mapping[str, str]) -> 
         _about(row, metric, problem=problems.get(row.name, ""))
         | _score(answers.get(row.name), metric)
         | _difference(answers.get(row.name), answers.get(row.against or ""), measure=metric, params=params)
+        | {"confusion": answers[row.name].confusion if row.name in answers else ""}
         for row in sweep.rows
         for metric in METRICS
     ]
@@ -83,7 +88,14 @@ def _answers(run_folder: Path, *, params: EvaluationParams) -> Answers:
         seed=params.seed,
     )
     trained = predictions[predictions["split"] == "train"].groupby(["fold", "seed"])["PatientID"].nunique()
-    return Answers(found.samples, found.overall, float(trained.mean()), run.study.training.shuffle_labels)
+    counts = dict(zip(cohort.class_names, found.confusion.tolist(), strict=True))
+    return Answers(
+        table=found.samples,
+        scores=found.overall,
+        train_patients=float(trained.mean()),
+        has_shuffled_labels=run.study.training.shuffle_labels,
+        confusion=json.dumps(counts),
+    )
 
 
 def _about(row: Row, metric: str, *, problem: str) -> dict:

@@ -1,6 +1,6 @@
 """Score cohorts that nothing was trained on: every network of the run reads every sample."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,48 +59,56 @@ def score_external(
     return pd.concat(parts, ignore_index=True)
 
 
+def read_cohorts(run: Run, *, classes: tuple[str, ...]) -> dict[str, Samples]:
+    """External cohorts of a run by name, as notebooks 01 and 02 left them, in the order of its parameters.
+
+    Parameters
+    ----------
+    run
+        With `external.parquet`, `external_index.parquet` and `external_images/`, where the study names such cohorts.
+    classes
+        Of the networks, whatever the labels of the cohorts are.
+    """
+    names = [cohort.name for cohort in run.study.external.external]
+    if not names:
+        return {}
+    table, index = run.read_table("external"), run.read_table("external_index")
+    return {
+        name: Samples.align(
+            run.read_array(f"external_images/{name}.npy"),
+            image_index=index[index["cohort"] == name],
+            cohort=table[table["cohort"] == name],
+            classes=classes,
+        )
+        for name in names
+    }
+
+
 def score_cohorts(
-    names: Sequence[str],
+    cohorts: Mapping[str, Samples],
     *,
-    run: Run,
     fits: pd.DataFrame,
     transform: InputTransform,
-    classes: tuple[str, ...],
+    checkpoints: Path,
     report: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Predict every external cohort of a run.
 
     Parameters
     ----------
-    names
-        Of the cohorts, at least one.
-    run
-        Where notebooks 01 and 02 left their tables and images, and 03 its checkpoints.
-    fits, transform, report
+    cohorts
+        Result of `read_cohorts`, at least one.
+    fits, transform, checkpoints, report
         As `score_external` takes them; 8-bit cohorts get the transform for 8-bit values.
-    classes
-        Of the networks.
 
     Returns
     -------
     `external_predictions.parquet`: as `score_external` gives them, with the column cohort.
     """
-    table, index = run.read_table("external"), run.read_table("external_index")
     parts = []
-    for name in names:
-        samples = Samples.align(
-            run.read_array(f"external_images/{name}.npy"),
-            image_index=index[index["cohort"] == name],
-            cohort=table[table["cohort"] == name],
-            classes=classes,
-        )
-        scored = score_external(
-            samples,
-            fits=fits,
-            transform=replace(transform, is_hu=samples.is_hu),
-            checkpoints=run.path("checkpoints/"),
-            report=report,
-        )
+    for name, samples in cohorts.items():
+        suited = replace(transform, is_hu=samples.is_hu)
+        scored = score_external(samples, fits=fits, transform=suited, checkpoints=checkpoints, report=report)
         scored.insert(0, "cohort", name)
         parts.append(scored)
     return pd.concat(parts, ignore_index=True)
