@@ -37,3 +37,9 @@ def test_only_a_run_without_an_external_test_is_told_so(make_run, change_json):
 def test_one_seed_is_a_limit_and_several_are_not(make_run):
     folder = make_run(notebooks=0, training={"seeds": [0, 1]})
     assert not any("One training seed" in limit for limit in limits_of(folder))
+
+
+def test_an_external_test_that_was_repeated_is_no_untouched_one(make_run):
+    cohorts = [{"name": "once", "source": "phantom"}, {"name": "often", "source": "phantom", "times_scored": 3}]
+    (repeated,) = (text for text in limits_of(make_run(notebooks=0, external=cohorts)) if "untouched" in text)
+    assert repeated.startswith("often was scored 3 times")

@@ -28,6 +28,12 @@ def _limits(record: RunRecord) -> Iterator[str]:
             "No external test: every test image comes from the same cohort as the training images. Another hospital's "
             "images usually give lower numbers."
         )
+    for cohort in study.external.external:
+        if cohort.times_scored > 1:
+            yield (
+                f"{cohort.name} was scored {cohort.times_scored} times, and settings were changed after its scores had "
+                f"been seen: it is no untouched test any more."
+            )
     yield f"Starting point: {starting_point(record).sentence()}"
     if len(study.training.seeds) == 1:
         yield "One training seed: the interval covers the choice of patients, not the chance in training."

@@ -129,6 +129,9 @@ class ExternalCohort(CohortParams):
     """
 
     name: str = Field(pattern=NAME_PATTERN, description="what the cohort is called in tables and file names")
+    times_scored: int = Field(
+        1, ge=1, description="this time included; more, if settings were changed after its scores had been seen"
+    )
 
 
 class ExternalParams(Section):
