@@ -17,7 +17,7 @@ from helpers.evaluation.curves import roc_points
 from helpers.evaluation.estimates import Metric
 from helpers.evaluation.metrics import METRIC_TITLES, PROBABILITY_METRICS
 from helpers.evaluation.summary import Evaluation
-from helpers.evaluation.tables import PAPER, paper_comparison, usual_sizes
+from helpers.evaluation.tables import PAPER, interval_in_words, paper_comparison, usual_sizes
 
 # Okabe & Ito without black and yellow, ordered so that neighbours also differ in lightness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
@@ -135,7 +135,7 @@ def plot_roc(evaluation: Evaluation) -> Figure:
             color=COLOURS[index % len(COLOURS)],
             linestyle=LINE_STYLES[index % len(LINE_STYLES)],
             linewidth=2,
-            label=f"{label}: {_metric_text(evaluation.per_class[key]['auroc'])}",
+            label=f"{label}: {interval_in_words(evaluation.per_class[key]['auroc'], decimals=3)}",
             clip_on=False,
         )
     axes.plot([0, 1], [0, 1], color="#767676", linewidth=1, label="no information: 0.5")
@@ -174,14 +174,6 @@ def plot_operating_point(counts: np.ndarray, *, curve: np.ndarray) -> Figure:
     matrix.set(xlabel="Answer", ylabel="Reference")
     matrix.set_title("Held-out images", loc="left", fontsize=FONT_SIZE + 1)
     return figure
-
-
-def _metric_text(metric: Metric) -> str:
-    if np.isnan(metric.estimate):
-        return "not defined"
-    if metric.ci_low is None:
-        return f"{metric.estimate:.3f}"
-    return f"{metric.estimate:.3f} ({metric.ci_low:.3f}–{metric.ci_high:.3f})"
 
 
 def plot_paper_comparison(evaluation: Evaluation) -> Figure:
