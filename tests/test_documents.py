@@ -1,18 +1,30 @@
 """README and the other documents are finished, and the commands in them can be pasted.
 
-Every command is parsed by the program that it calls. Those of "your own cohort" are run, with the output that README
-shows; what the others do is tested where `RUN_BY` says.
+Every command is parsed by the program that it calls, and stands in exactly one of these tables:
+
+- `WITH_STAND_INS` and `ON_FINISHED_RUNS` are run here as they stand, in a small project: its notebooks do nothing, its
+  runs are fabricated, and a simulated cohort has three images.
+- `IN_THE_REPOSITORY` are run here, where a user would.
+- `RUN_ELSEWHERE` need a kernel, a browser or a training, and are run in small by the tests that are named.
+- `ONLY_PARSED` are not run by any test, for the reason that is given.
+
+Those of "your own cohort" are also run in order, and print what README shows.
 """
 
+import importlib.util
 import re
 import shlex
 import shutil
 import subprocess
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
+import pandas as pd
 import papermill
 import pytest
 from distributed.cli import dask_scheduler, dask_worker
@@ -21,6 +33,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 from papermill.__main__ import papermill as papermill_command
 
 from helpers import cli, reporting
+from helpers.phantom import CLASS_KEYS, PhantomSpec, simulate_cohort
+from helpers.reporting.export import COHORT_COLUMNS
+from helpers.runs import verification
 from helpers.study import ParameterError, Study, load_study
 from helpers.study.stages import STAGES, find_stage
 from helpers.sweep import load_sweep
@@ -28,31 +43,31 @@ from helpers.sweep import load_sweep
 REPOSITORY = Path(__file__).parents[1]
 COMMANDS = "run|check|report|phantom|status|sweep|list|compare|verify|export|register-weights"
 OWN_PARAMS = {"params/my_cohort.yaml": "params/dicom.example.yaml"}  # the copy that README tells to make
-#: Program and subcommand -> the test that runs it, or what it calls.
-RUN_BY = {
-    "study run": "tests/test_study.py::TestSmoke",
-    "study check": "tests/test_cli.py::TestCheck",
-    "study report": "tests/test_cli.py::test_report_is_built_again",
-    "study status": "tests/test_cli.py::TestStatus",
-    "study list": "tests/runs/test_commands.py::test_list",
-    "study compare": "tests/runs/test_commands.py::test_compare_takes_names_and_folders_and_writes_a_page",
-    "study verify": "tests/runs/test_commands.py::test_verify_says_yes_or_no_by_its_exit_status",
+WITH_STAND_INS = {"cp", "study check", "study run"}
+ON_FINISHED_RUNS = {
+    "study status", "study list", "study report", "study compare", "study verify", "study export", "study phantom",
+    "nbdiff",
+}  # fmt: skip
+IN_THE_REPOSITORY = {"git", "make help"}
+RUN_ELSEWHERE = {
     "study sweep": "tests/test_study.py::test_a_sweep_trains_its_rows_compares_them_and_goes_on_from_there",
-    "study export": "tests/reporting/test_export.py::test_the_copy_holds_three_tables_and_two_texts",
     "study register-weights": "tests/training/test_registry.py::"
     "test_registered_backbone_comes_back_with_its_input_and_licence",
-    "study phantom": "tests/test_cli.py::TestPhantom",
     "papermill": "tests/test_study.py::test_one_notebook_runs_by_plain_papermill_and_the_run_says_so",
     "dask scheduler": "tests/conftest.py::_dask_cluster",
     "dask worker": "tests/conftest.py::_dask_cluster",
-    "nbdiff": "tests/test_documents.py::test_nbdiff_shows_the_line_that_changed",
-    "cp": "tests/test_documents.py::test_the_way_to_an_own_cohort_prints_what_readme_shows",
-    "make help": "tests/test_environment.py::test_help_lists_the_targets",
     "make study": "tests/test_study.py::TestSmoke",
     "make lab": "tests/test_lab.py::test_all_cells_run_without_an_error",
 }
-#: Programs that take minutes, the network, or the whole of the suite itself: they are looked at, not run.
-ONLY_PARSED = {"python", "git", "conda", "make env", "make test", "make check", "make lock", "make docs"}
+ONLY_PARSED = {
+    "python": "benchmarks take minutes to hours, and some need data that are not ours to pass on",
+    "conda": "downloads an environment",
+    "make env": "downloads 5 GB",
+    "make lock": "asks the package registry",
+    "make test": "is this suite",
+    "make check": "is this suite",
+    "make docs": "imports and writes all modules, for a minute",
+}
 
 DOCUMENTS = sorted(
     str(path.relative_to(REPOSITORY))
@@ -137,6 +152,18 @@ PARSERS: dict[str, Callable[[list[str]], object]] = {
 }
 
 
+def of(heads: set[str]) -> list[str]:
+    """The commands of the documents that begin so."""
+    return [command for command in ALL_COMMANDS if head(command) in heads]
+
+
+def execute(command: str) -> int | None:
+    """Run a command in this process; the exit status, which for nbdiff is none."""
+    program, arguments = split_command(command)
+    programs = {"study": cli.main, "nbdiff": nbdiffapp.main, "cp": lambda paths: int(not shutil.copy(*paths))}
+    return programs[program](arguments)
+
+
 class TestCommands:
     def test_they_are_found(self):
         assert {".venv/bin/study list", "make study", "make help", ".venv/bin/study phantom --out DIR"} <= set(
@@ -155,10 +182,11 @@ class TestCommands:
         with pytest.raises((SystemExit, ParameterError)):
             parse_study(split_command(command)[1])
 
-    def test_each_is_run_somewhere_or_said_to_be_only_parsed(self):
-        assert {head(command) for command in ALL_COMMANDS} == set(RUN_BY) | ONLY_PARSED
+    def test_each_stands_in_one_table(self):
+        tables = [WITH_STAND_INS, ON_FINISHED_RUNS, IN_THE_REPOSITORY, RUN_ELSEWHERE, ONLY_PARSED]
+        assert sorted(chain(*tables)) == sorted({head(command) for command in ALL_COMMANDS})
 
-    @pytest.mark.parametrize("place", sorted(set(RUN_BY.values())))
+    @pytest.mark.parametrize("place", sorted(set(RUN_ELSEWHERE.values())))
     def test_where_it_is_run_there_is_a_test(self, place):
         file, name = place.split("::")
         assert re.search(rf"^ *(def|class) {name}\b", read(file), re.M)
@@ -180,9 +208,10 @@ def shown_session(section: str) -> list[tuple[str, list[str]]]:
 def own_project(tmp_path, monkeypatch) -> Path:
     """A project with the files that README asks for, of 60 invented cases, and notebooks that are not executed."""
     (tmp_path / "pyproject.toml").touch()
-    for name in ("notebooks", "params"):
-        (tmp_path / name).mkdir()
-    shutil.copy(REPOSITORY / "params" / "dicom.example.yaml", tmp_path / "params")
+    (tmp_path / "notebooks").mkdir()
+    shutil.copytree(REPOSITORY / "params", tmp_path / "params")
+    (tmp_path / "reports").mkdir()
+    shutil.copy(REPOSITORY / "reports" / "ablation.parquet", tmp_path / "reports")
     for stage in STAGES:
         nbformat.write(new_notebook(), tmp_path / "notebooks" / f"{stage.key}.ipynb")
     table = ["file,PatientID,label,level,center_x_mm,center_y_mm,center_z_mm"]
@@ -197,6 +226,64 @@ def own_project(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(papermill, "execute_notebook", lambda source, target, **_: shutil.copy(source, target))
     monkeypatch.setattr(reporting, "build_report", build_nothing)
     return tmp_path
+
+
+@pytest.mark.parametrize("command", of(WITH_STAND_INS))
+def test_it_runs_with_stand_ins(own_project, command):
+    for copy, example in OWN_PARAMS.items():
+        shutil.copy(example, copy)
+    assert execute(command) == 0
+
+
+@pytest.fixture(scope="module")
+def finished_project(tmp_path_factory) -> Iterator[Path]:
+    """A project with the complete runs `default` and `my_cohort`, and released numbers of the first."""
+    project = tmp_path_factory.mktemp("finished")
+    (project / "pyproject.toml").touch()
+    shutil.copytree(REPOSITORY / "notebooks", project / "notebooks")
+    fabricated = runs_conftest()
+    for name in ("default", "my_cohort"):
+        complete_tables(fabricated.fabricated_run(project / "runs" / name))
+        fabricated.write_stages(project / "runs" / name)
+    (project / "reports").mkdir()
+    shutil.copy(project / "runs" / "default" / "metrics.json", project / "reports" / "default_metrics.json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        patch.setattr(verification, "Findings", fabricated.remembered_findings)
+        patch.setattr(cli, "simulate_cohort", simulate_three)
+        yield project
+
+
+def runs_conftest() -> ModuleType:
+    """The module whose `fabricated_run` makes small complete runs."""
+    spec = importlib.util.spec_from_file_location("fabricated", REPOSITORY / "tests" / "runs" / "conftest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def complete_tables(run: Path) -> None:
+    """Add what `study export` reads besides."""
+    cohort = pd.read_parquet(run / "cohort.parquet")
+    cohort.reindex(columns=list(dict.fromkeys([*cohort, *COHORT_COLUMNS, "PatientAge", "study_day"]))).astype(
+        {"study_day": float}
+    ).to_parquet(run / "cohort.parquet")
+    cohort[["sample_id"]].assign(fold=0, split="test").to_parquet(run / "splits.parquet")
+
+
+def simulate_three(spec: PhantomSpec, folder: Path, **options) -> Path:
+    return simulate_cohort(replace(spec, images=dict.fromkeys(CLASS_KEYS, 1), patients=3), folder, **options)
+
+
+@pytest.mark.parametrize("command", of(ON_FINISHED_RUNS))
+def test_it_runs_on_finished_runs(finished_project, command):
+    assert not execute(command)
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="needs a clone")
+@pytest.mark.parametrize("command", of(IN_THE_REPOSITORY))
+def test_it_runs_in_the_repository(command):
+    subprocess.run(shlex.split(command), cwd=REPOSITORY, check=True, capture_output=True)
 
 
 def build_nothing(run_folder: Path) -> Path:
@@ -217,11 +304,7 @@ def test_the_way_to_an_own_cohort_prints_what_readme_shows(own_project, capsys):
         "cp", "study check", "study run", "study report", "study run",
     ]  # fmt: skip
     for command, shown in session:
-        program, arguments = split_command(command)
-        if program == "cp":
-            shutil.copy(*arguments)
-        else:
-            assert cli.main(arguments) == 0
+        assert execute(command) == 0
         assert without_numbers(capsys.readouterr().out.splitlines()) == without_numbers(shown)
 
 

@@ -214,7 +214,7 @@ def _check_labels(cohort: CohortParams, *, where: str, console: Console) -> None
     # an external cohort is scored on the classes that it has
     if missing and not isinstance(cohort, ExternalCohort):
         raise ParameterError(
-            f"{where}: no image is labelled {', '.join(missing)}; a study needs all of its class_names"
+            f"{where}: no image is labelled {', '.join(missing)}; take out of class_names what this cohort lacks"
         )
 
 

@@ -102,7 +102,7 @@ def test_confounds_are_dots_with_their_intervals():
     figure.canvas.draw()
     (axis,) = figure.axes
     names = [label.get_text() for label in axis.get_yticklabels()]
-    assert names == ["KVP", "KVP (missing or not)", "ConvolutionKernel"]
+    assert names == ["tube voltage (kV)", "tube voltage (kV), missing or not", "kernel"]
     intervals, dots = axis.lines[::2], axis.lines[1::2]
     assert [list(line.get_xdata()) for line in intervals] == [[0, 0.2], [0.2, 0.4], [0.7, 0.9]]
     assert [line.get_xdata()[0] for line in dots] == [0.1, 0.3, 0.8]

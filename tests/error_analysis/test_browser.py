@@ -47,8 +47,8 @@ def test_patient_and_acquisition_are_text_and_only_what_is_known():
     known = ranked("AC AA").assign(level="L1", ConvolutionKernel="<b>sharp</b>", SliceThickness=[1.25, np.nan])
     browser = ErrorBrowser(known, draw=lambda _: (np.zeros((8, 8)),) * 2, class_names=NAMES)
     assert "Patient p0<br>level: L1<br>" in browser.text.value
-    assert "&lt;b&gt;sharp&lt;/b&gt;<br>SliceThickness: 1.25" in browser.text.value
-    assert browser.text.value.count("SliceThickness") == 1
+    assert "&lt;b&gt;sharp&lt;/b&gt;<br>slice thickness (mm): 1.25" in browser.text.value
+    assert browser.text.value.count("slice thickness") == 1
 
 
 def test_buttons_step_through_the_errors_and_stop_at_the_ends(browser, drawn):

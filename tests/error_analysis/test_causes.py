@@ -40,6 +40,12 @@ def test_rules_hold_where_they_should(ranked, facts):
     assert causes.to_dict("list") == expected
 
 
+def test_a_mimic_is_whatever_is_named(ranked, facts):
+    named = facts.assign(mimics=["", "Schmorl node", None, "osteophyte, gas in a disc"])
+    causes = find_causes(ranked, facts=named)
+    assert causes["degenerative mimic"].tolist() == [True, False, True, False]
+
+
 def test_causes_without_their_columns_are_not_looked_for(ranked):
     causes = find_causes(ranked[["sample_id", "PatientID", "is_error", "confidence"]], facts=ranked[["sample_id"]])
     assert list(causes) == ["unsure network"]

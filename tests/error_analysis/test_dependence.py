@@ -38,6 +38,17 @@ def test_groups_of_few_patients_are_left_out(known):
     assert table[table["factor"] == "canal narrowed"]["group"].tolist() == ["under 5%"]
 
 
+def test_the_other_measure_is_held(known):
+    ranked, truth = known
+    narrowed = truth.assign(canal_narrowing=np.where(truth.index < 20, 0.3, 0.0))
+    table = mean_probabilities(ranked, truth=narrowed, classes=["A"], params=PARAMS)
+    assert table[["factor", "group", "images"]].to_numpy().tolist() == [
+        ["height lost", "30% to 40%", 8],
+        ["height lost", "40% and more", 8],
+        ["canal narrowed", "under 5%", 20],
+    ]
+
+
 def test_figure_has_a_panel_for_each_factor_and_a_line_for_each_class(known):
     table = mean_probabilities(known[0], truth=known[1], classes=["A", "C"], params=PARAMS)
     figure = plot_dependence(table, class_names={"A": "compression", "C": "normal"})
@@ -53,3 +64,13 @@ def test_table_for_reading_has_a_row_for_each_group_in_order(known):
     assert list(table) == ["factor", "group", "images", "patients", "A compression", "C normal"]
     assert table["group"].tolist() == means["group"][::2].tolist()
     assert table["A compression"].iloc[0].startswith(f"{means['probability'].iloc[0]:.2f} (")
+
+
+def test_equal_answers_have_no_interval_and_are_drawn(known):
+    """No replicate differs, so there is no interval: a number alone, not a traceback."""
+    same = known[0].assign(p_A=0.5, p_C=0.5)
+    means = mean_probabilities(same, truth=known[1], classes=["A", "C"], params=PARAMS)
+    names = {"A": "compression", "C": "normal"}
+    plot_dependence(means, class_names=names).canvas.draw()
+    assert means["ci_low"].dtype == float
+    assert probability_table(means, class_names=names)["A compression"].str.startswith("0.50").all()

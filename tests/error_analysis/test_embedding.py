@@ -7,9 +7,7 @@ import torch
 
 from helpers.error_analysis.embedding import (
     FeatureSpace,
-    describe_map,
     nearest_training,
-    principal_map,
     probe_table,
     without_last_layer,
 )
@@ -53,22 +51,6 @@ def test_other_images_get_the_same_features(space, held_out):
     assert np.isfinite(space.read(grey)).all()
 
 
-def test_map_shows_the_widest_directions():
-    rng = np.random.default_rng(0)
-    features = rng.normal(0, [10, 5, 0.1], (200, 3))
-    coordinates, shares = principal_map(features)
-    assert abs(np.corrcoef(coordinates[:, 0], features[:, 0])[0, 1]) > 0.99
-    assert shares.sum() == pytest.approx(1, abs=0.001)
-
-
-def test_map_in_words_has_the_centre_and_spread_of_each_group():
-    places = np.array([[0.0, 1.0], [2.0, 1.0], [5.0, -1.0], [7.0, 8.0]])
-    colourings = {"class": pd.Series(["A", "A", "B", None]), "scanner": pd.Series([None] * 4, dtype=object)}
-    table = describe_map(places, colourings=colourings)
-    assert table[["coloured by", "group", "images"]].to_numpy().tolist() == [["class", "A", 2], ["class", "B", 1]]
-    assert table["1st component"].tolist() == ["1.0 ± 1.0", "5.0 ± 0.0"]
-
-
 def test_neighbours_are_training_images_of_other_patients_the_nearest_first(space):
     patients = space.table["PatientID"].where(space.table["sample_id"] != "s12", "p3")
     space = replace(space, table=space.table.assign(PatientID=patients))
@@ -100,7 +82,7 @@ def made_space(space: FeatureSpace, *, readable: bool) -> tuple[FeatureSpace, pd
 def test_scanner_is_read_where_it_can_be(space, readable):
     made, cohort = made_space(space, readable=readable)
     probed = probe_table(made, cohort=cohort, params=PARAMS)
-    assert probed["column"].tolist() == ["ManufacturerModelName"]
+    assert probed["column"].tolist() == ["scanner model"]
     share = float(probed["read right"].iloc[0].split()[0])
     assert (share > 0.9) if readable else (share < 0.7)
     assert probed["most frequent value"].tolist() == ["0.500"]

@@ -11,12 +11,16 @@ from helpers.error_analysis.morphometry import (
     BEND,
     MEASURES,
     compare_measures,
+    comparison_rows,
+    describe_comparisons,
     error_table,
     measure_bodies,
     strongest_path,
 )
 from helpers.evaluation import out_of_fold
 from helpers.evaluation.baselines import baseline_predictions, linear_model
+from helpers.evaluation.comparison import Comparison
+from helpers.evaluation.estimates import Metric
 from helpers.study import EvaluationParams
 
 PARAMS = EvaluationParams(n_bootstrap=200)
@@ -123,9 +127,28 @@ def test_numbers_that_tell_the_class_beat_a_network_that_guesses(table):
     readings = {"height": table[["anterior_height_mm"]], "nothing": table[[]].assign(x=np.nan)}
     network = out_of_fold(guesses, classes=["A", "C"])
     found = compare_measures(network, readings=readings, cohort=table, splits=splits, classes=["A", "C"], params=PARAMS)
-    (row,) = found.to_dict("records")
+    (row,) = comparison_rows(found).to_dict("records")
     assert row["numbers"] == "height"
     assert row["images"] == 120
     assert float(row["numbers right"].split(" ")[0]) > 0.95
     assert row["network minus numbers"].startswith("-0.")
-    assert float(row["p"].removeprefix("< ")) < 0.05
+    assert float(row["p"].removeprefix("<\u00a0")) < 0.05
+    assert describe_comparisons(found).startswith("Height: the network knows less than these numbers, -")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(0.01, 0.2, "knows more than"), (-0.2, -0.01, "knows less than"), (-0.1, 0.1, "cannot be told apart from")],
+)
+def test_the_answer_follows_the_interval(low, high, words):
+    metric = Metric((low + high) / 2, low, high, "bootstrap", 75, 15)
+    answer = describe_comparisons({"heights": Comparison("accuracy", metric, metric, metric, 0.5, 0)})
+    assert answer.startswith(f"Heights: the network {words} these numbers, ")
+    assert answer.endswith(f"of 75 images ({100 * low:+.1f} to {100 * high:+.1f}).")
+
+
+def test_without_an_interval_or_numbers_nothing_is_claimed():
+    metric = Metric(0.1, None, None, None, 5, 1)
+    assert "cannot be compared" in describe_comparisons({"heights": Comparison("accuracy", *[metric] * 3, 0.5, 0)})
+    assert "No image of this cohort could be measured" in describe_comparisons({})
+    assert comparison_rows({}).empty

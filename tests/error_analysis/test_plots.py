@@ -4,6 +4,7 @@ import pytest
 
 from helpers.error_analysis import reading_crops
 from helpers.error_analysis.plots import (
+    component_names,
     gallery_titles,
     plot_error_rates,
     plot_feature_map,
@@ -75,6 +76,15 @@ def test_every_error_rate_has_its_line_below_its_factor():
     ]  # fmt: skip
     points = [line.get_xydata()[0].tolist() for line in axis.lines if line.get_marker() == "o"]
     assert points == [[0.5, 1], [0.0, 2], [1.0, 4]]
+    assert axis.get_xlim() == (0, 1)
+
+
+def test_small_error_rates_fill_their_axis():
+    columns = ["factor", "group", "images", "error_rate", "ci_low", "ci_high"]
+    (axis,) = plot_error_rates(pd.DataFrame([("class", "A", 90, 0.1, 0.0, 0.3)], columns=columns), overall=0.1).axes
+    assert axis.get_xlim() == pytest.approx((0, 0.33))
+    (axis,) = plot_error_rates(pd.DataFrame([("class", "A", 90, 0.0, np.nan, np.nan)], columns=columns), overall=0).axes
+    assert axis.get_xlim() == (0, 0.2)
 
 
 @pytest.mark.parametrize("pixels", [np.full((11, 8, 8), 200, np.uint8), np.full((11, 8, 8), 675, np.int16)])
@@ -128,8 +138,9 @@ def test_map_is_drawn_once_for_each_colouring_that_is_known():
         "scanner": pd.Series([*"abcdefg", None]),
         "unknown": pd.Series([np.nan] * 8),
     }
-    figure = plot_feature_map(coordinates, colourings=colourings, shares=np.array([0.5, 0.25]))
+    figure = plot_feature_map(coordinates, colourings=colourings, axis_names=component_names(np.array([0.5, 0.25])))
     assert [axis.get_legend().get_title().get_text() for axis in figure.axes] == ["class", "scanner"]
+    assert figure.axes[0].get_xlabel() == "1st component (50% of variance)"
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["A", "B"]
     points = [sum(len(collection.get_offsets()) for collection in axis.collections) for axis in figure.axes]
     assert points == [8, 8]

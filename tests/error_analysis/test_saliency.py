@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from helpers.error_analysis import explain, layer_cam, reading_crops
-from helpers.error_analysis.saliency import cell_centres, enlarge, explained_layer
+from helpers.error_analysis.saliency import SaliencyError, cell_centres, enlarge, explained_layer
 from helpers.study import TrainingParams, schemas
 from helpers.training import build_model, load_initialisation
 
@@ -95,6 +95,14 @@ def test_works_when_every_backbone_stage_is_frozen(backbone):
     assert np.isfinite(saliency).all()
     assert saliency.max() > 0
     assert not any(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "densenet121", "of_my_own"])
+def test_a_network_whose_stages_are_not_where_they_were_is_told_in_a_sentence(backbone):
+    network = nn.Sequential()
+    network.add_module("features", nn.Sequential(nn.Conv2d(3, 4, 3)))
+    with pytest.raises(SaliencyError, match="LayerCAM explains the end of layer3, which this network lacks"):
+        explained_layer(network, backbone=backbone)
 
 
 def test_images_of_one_grey_level_have_finite_maps(held_out):

@@ -5,7 +5,14 @@ from torch import nn
 
 from helpers.error_analysis.embedding import FeatureSpace
 from helpers.error_analysis.other_views import VIEWS
-from helpers.error_analysis.strangers import STRANGERS, Novelty, novelty_table, planted, planted_groups
+from helpers.error_analysis.strangers import (
+    STRANGERS,
+    Novelty,
+    novelty_table,
+    planted,
+    planted_groups,
+    warn_of_strangers,
+)
 from helpers.study import EvaluationParams, PreprocessingParams
 
 PARAMS = EvaluationParams(n_bootstrap=200)
@@ -46,6 +53,14 @@ def test_black_for_white_and_back_is_the_image():
     pixels = np.random.default_rng(0).integers(-900, 900, (2, 8, 8)).astype(np.int16)
     twice = planted(planted(pixels, kind="black for white", window=WINDOW), kind="black for white", window=WINDOW)
     np.testing.assert_allclose(twice, pixels, atol=1)
+
+
+def test_mri_shows_fat_and_marrow_bright_and_cortical_bone_and_air_dark():
+    hu = np.array([[[-1000, -100, 40, 180, 600, 900]]], dtype=np.int16)
+    air, fat, muscle, marrow, cortex, metal = planted(hu, kind="MRI-like contrast", window=(250, 1400)).ravel()
+    assert fat > marrow > muscle > cortex
+    assert muscle > air
+    assert metal <= cortex
 
 
 def test_texture_has_the_falling_spectrum_of_photographs():
@@ -89,3 +104,17 @@ def test_what_lies_far_from_training_is_warned_of_and_what_lies_near_is_not():
     warned = {name: (novelty.score(found) > novelty.threshold).mean() for name, found in shown.items()}
     assert warned["far"] == 1
     assert warned["near"] <= 0.15
+
+
+def test_a_strange_external_cohort_is_warned_of_and_a_familiar_one_is_not():
+    table = pd.DataFrame(
+        {
+            "images": ["held-out images of the study", "noise", "external cohort near", "external cohort far"],
+            "share with a warning": ["0.05", "1.00", "0.07", "0.80"],
+            "unlike the training images": [False, True, False, True],
+        }
+    )
+    words = warn_of_strangers(table, names=["near", "far"])
+    assert words.startswith("**Warning:** images of external cohort far are unlike")
+    assert "near" not in words
+    assert warn_of_strangers(table, names=[]) == ""

@@ -1,4 +1,6 @@
-from helpers.error_analysis.wording import with_interval
+import pandas as pd
+
+from helpers.error_analysis.wording import with_interval, with_titles
 from helpers.evaluation.estimates import Metric
 
 
@@ -15,3 +17,9 @@ def test_without_an_interval_the_estimate_stands_alone():
 
 def test_an_undefined_number_is_a_dash():
     assert with_interval(Metric(float("nan"), None, None, None, 0, 0), decimals=2) == "–"
+
+
+def test_columns_have_names_for_people_where_there_are_any():
+    table = with_titles(pd.DataFrame({"KVP": [120.0], "rank": [1]}))
+    assert list(table) == ["tube voltage (kV)", "rank"]
+    assert table["rank"].item() == 1

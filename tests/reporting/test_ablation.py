@@ -11,7 +11,7 @@ REFERENCE = {
     "row": "reference", "reason": "as it is", "changes": "nothing", "problem": "", "train_patients": 198.0,
     "metric": "accuracy", "estimate": 0.887, "ci_low": 0.857, "ci_high": 0.914, "n_samples": 698, "n_patients": 350,
     "against": "", "difference": np.nan, "difference_low": np.nan, "difference_high": np.nan, "p_value": np.nan,
-    "p_holm": np.nan, "n_compared": 0, "note": "",
+    "p_holm": np.nan, "n_compared": 0, "note": "", "confusion": '{"A; b": [9, 1], "C": [0, 12]}',
 }  # fmt: skip
 WORSE = REFERENCE | {
     "row": "random", "changes": "training.weights: none", "estimate": 0.5, "against": "reference", "difference": -0.387,
@@ -19,7 +19,7 @@ WORSE = REFERENCE | {
 }  # fmt: skip
 FAILED = REFERENCE | {
     "row": "imagenet", "problem": "no internet", "against": "reference", "train_patients": np.nan, "estimate": np.nan,
-    "ci_low": np.nan, "ci_high": np.nan, "n_samples": 0, "n_patients": 0,
+    "ci_low": np.nan, "ci_high": np.nan, "n_samples": 0, "n_patients": 0, "confusion": "",
 }  # fmt: skip
 
 
@@ -36,6 +36,9 @@ def test_numbers_are_written_with_their_intervals(table):
     assert worse.differences == ("−0.387 (−0.420 to −0.350), p < 0.001",)
     assert (failed.train_patients, failed.scores, failed.differences) == ("–", ("–",), ("–",))
     assert [row.name for row in shown.compared] == ["random"]
+    assert shown.classes == ("A; b", "C")
+    assert reference.confusion == ("9 / 1", "0 / 12")
+    assert [row.name for row in shown.answered] == ["reference", "random"]
 
 
 def test_what_has_no_interval_says_so_and_a_larger_p_is_written_out(table):
@@ -52,7 +55,9 @@ def test_a_report_shows_the_table_that_its_study_names(make_run, table, tmp_path
     page = BeautifulSoup(build_report(run).read_text(encoding="utf-8"), "html.parser")
     section = page.find("section", attrs={"aria-labelledby": "ablations"})
     assert page.find("a", href="#ablations") is not None
-    assert "0.887 (0.857–0.914)" in section.get_text()
+    assert "0.887 (0.857–0.914)" in " ".join(section.get_text().split())
+    matrices = section.find_all("table")[1]
+    assert [cell.get_text() for cell in matrices.tbody.tr.find_all(["th", "td"])] == ["reference", "9 / 1", "0 / 12"]
     assert "No result. no internet" in " ".join(section.get_text().split())
 
 

@@ -6,6 +6,7 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
+from helpers.evaluation.baselines import HEIGHTS, START
 from helpers.reporting import build_report
 from helpers.reporting.chinese import class_in_chinese, share, summarise_in_chinese
 from helpers.reporting.record import read_run
@@ -34,6 +35,16 @@ def test_numbers_are_those_of_the_metrics(make_run):
     assert "95% 置信区间" in summary.answer
     assert summary.columns == ("压缩骨折 (A)", "爆裂骨折 (B)", "正常 (C)")
     assert [sum(cell.count for cell in row.cells) for row in summary.matrix] == [40, 40, 40]
+
+
+def test_a_rival_that_is_not_beaten_is_named_here_too(make_run, change_json):
+    folder = make_run(notebooks=0)
+    rivals = [
+        {"rival": HEIGHTS, "rival_value": 0.9, "ci_low": -0.03},
+        {"rival": START, "rival_value": 0.3, "ci_low": 0.5},
+    ]
+    change_json(folder / "metrics.json", lambda metrics: metrics.update(comparisons={"balanced_accuracy": rivals}))
+    assert "未能证明平衡准确率高于仅用椎体高度（90.0%）的简单分类器。" in in_chinese(folder).reading
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_random_start_is_never_transfer_learning(make_run):
 
 def test_numbers_of_the_cohort_come_from_the_metrics(make_run):
     methods = methods_of(make_run(n_patients=30, notebooks=0))
-    assert "60 images of 30 patients have a held-out prediction" in methods["Cohort"]
+    assert "Held-out predictions: 60 images of 30 patients." in methods["Cohort"]
 
 
 def test_averaging_is_mentioned_only_for_several_seeds(make_run):

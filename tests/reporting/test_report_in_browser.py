@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
+A4_TEXT_WIDTH = 673  # CSS pixels between margins of 16 mm
+RELEASED_ABLATION = Path(__file__).parents[2] / "reports" / "ablation.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,14 @@ def test_prints_without_navigation_and_folded_code(browser, url):
     assert not page.locator("nav").is_visible()
     assert page.locator("details.code:visible, details.numbers:visible").count() == 0
     assert page.pdf(format="A4").startswith(b"%PDF")
+    page.close()
+
+
+def test_nothing_is_wider_than_the_paper_or_chromium_would_shrink_every_page(browser, make_run):
+    run = make_run(study={"name": "fabricated", "ablation": str(RELEASED_ABLATION)})
+    page, _, _ = opened(browser, build_report(run).as_uri(), viewport={"width": A4_TEXT_WIDTH, "height": 900})
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") == A4_TEXT_WIDTH
     page.close()
 
 

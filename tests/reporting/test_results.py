@@ -5,7 +5,7 @@ import json
 import pytest
 
 from helpers.reporting.record import read_run
-from helpers.reporting.results import UNBROKEN_DASH, confusions, result_tables
+from helpers.reporting.results import confusions, result_tables
 
 
 def tables_of(folder):
@@ -19,12 +19,9 @@ def test_overall_numbers_are_those_of_the_file(make_run):
     line = table.lines[0]
     low, high = accuracy["ci_low"], accuracy["ci_high"]
     assert line.name == "Accuracy"
-    assert line.cells == (
-        f"{accuracy['estimate']:.3f} ({low:.3f}{UNBROKEN_DASH}{high:.3f})",
-        "120 images of 60 patients",
-    )
+    assert line.cells == (f"{accuracy['estimate']:.3f} ({low:.3f}–{high:.3f})",)
     assert line.interval.estimate == pytest.approx(100 * accuracy["estimate"], abs=0.05)
-    assert "95 % intervals" in table.caption
+    assert table.caption == "120 images of 60 patients, held out, with 95 % intervals by patient"
 
 
 def test_every_row_has_a_cell_for_every_column(make_run):

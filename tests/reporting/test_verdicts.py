@@ -4,7 +4,7 @@ import pytest
 
 from helpers.reporting.markup import Heading
 from helpers.reporting.record import read_run
-from helpers.reporting.verdicts import audit_verdicts, first_sentence, section_for, six_checks
+from helpers.reporting.verdicts import ASKS, CHECKS, audit_verdicts, first_sentence, section_for, six_checks
 
 
 def verdicts_of(folder):
@@ -19,8 +19,9 @@ def verdict(status, *, detail="Why. More."):
     return {"status": status, "checked": "It holds.", "found": 0, "detail": detail, "examples": []}
 
 
-def calibrated(note, *, estimate=0.026):
-    return {"after scaling": {"answer given": {"calibration_error": {"estimate": estimate, "note": note}}}}
+def calibrated(note, *, estimate=0.026, n_patients=60):
+    error = {"estimate": estimate, "note": note, "n_samples": n_patients, "n_patients": n_patients}
+    return {"after scaling": {"answer given": {"calibration_error": error}}}
 
 
 def test_leakage_stands_first_then_problems_then_notes_then_what_holds(make_run):
@@ -94,7 +95,10 @@ class TestSixChecks:
         change_json(folder / "audit.json", lambda audit: audit["verdicts"].update(named))
         check = checks_of(folder)["confounds"]
         assert (check.word, check.mark) == ("partly tested", "?")
-        assert check.text == "It holds. Not tested: demographics."
+        assert check.text == "It holds. Not tested: whether age and sex tell the class."
+
+    def test_every_verdict_behind_a_check_has_words(self):
+        assert set(ASKS) == {member for members, _ in CHECKS.values() for member in members}
 
     def test_one_verdict_of_two_does_not_speak_for_both(self, make_run, change_json):
         folder = make_run(notebooks=0)
@@ -112,6 +116,16 @@ class TestSixChecks:
         check = checks_of(folder)["calibration"]
         assert (check.status, check.href) == (status, "#results-calibration")
         assert check.text.endswith(words)
+
+    def test_few_patients_do_not_show_that_calibration_holds(self, make_run, change_json):
+        folder = make_run(notebooks=0)
+        few = calibrated("no more than chance: x", n_patients=1)
+        change_json(folder / "metrics.json", lambda metrics: metrics.update(calibration=few))
+        check = checks_of(folder)["calibration"]
+        assert (check.status, check.text) == (
+            "untested",
+            "1 image of 1 patient: too few to tell miscalibration from chance.",
+        )
 
     def test_calibration_without_a_value_is_not_tested(self, make_run, change_json):
         folder = make_run(notebooks=0)

@@ -7,7 +7,9 @@ import pytest
 from helpers.reporting.wording import (
     basis,
     class_label,
+    code_spans,
     counted,
+    in_pieces,
     listed,
     p_in_words,
     percent,
@@ -51,6 +53,24 @@ def test_percent_has_no_needless_decimals():
 
 def test_unbroken_ties_the_sign_to_its_number():
     assert unbroken("91.0 % (88.2–93.5 %)") == "91.0\u00a0% (88.2–93.5\u00a0%)"
+
+
+def test_a_cell_breaks_between_estimate_interval_and_p_only():
+    shown = in_pieces("+0.036 (+0.010 to +0.062), p = 0.004")
+    assert shown.split(" ") == ["+0.036", "(+0.010\u00a0to\u00a0+0.062),", "p\u00a0=\u00a00.004"]
+    assert in_pieces("0.9 (0.8–1.0)") == "0.9 (0.8\u2060–\u20601.0)"
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("`study run` and `a<b>`", "<code>study run</code> and <code>a&lt;b&gt;</code>"),
+        ("one ` alone <b>", "one ` alone &lt;b&gt;"),
+        ("none", "none"),
+    ],
+)
+def test_backticks_become_code_and_the_rest_is_escaped(text, html):
+    assert str(code_spans(text)) == html
 
 
 @pytest.mark.parametrize("nothing", [None, math.nan])

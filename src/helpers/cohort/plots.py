@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from helpers.cohort.audit.confounds import SIGNIFICANCE
+from helpers.cohort.audit.titles import COLUMN_TITLES
 from helpers.cohort.picture import HU_BITS, middle_plane
 from helpers.cohort.reading import load_pixels
 from helpers.cohort.sources import Source
@@ -204,8 +205,9 @@ def confounds(table: pd.DataFrame) -> Figure:
         face = colour if row["p_holm"] < SIGNIFICANCE else "white"
         axis.plot([row["ci_low"], row["ci_high"]], [place, place], color=colour, linewidth=1.5, zorder=1)
         axis.plot(row["effect"], place, "o", color=colour, markerfacecolor=face, markersize=6, zorder=2)
-    names = [f"{row.column} (missing or not)" if row.kind == "missing" else row.column for row in shown.itertuples()]
-    axis.set_yticks(range(len(shown)), names)
+    suffix = {"missing": ", missing or not"}
+    titles = [COLUMN_TITLES.get(row.column, row.column) + suffix.get(row.kind, "") for row in shown.itertuples()]
+    axis.set_yticks(range(len(shown)), titles)
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.7, len(shown) - 0.3), title="Association of header values with the class")
     axis.set_xlabel("effect: 0 none, 1 tells the class (filled: p < 0.05 after Holm's correction)")
     if shown.empty:

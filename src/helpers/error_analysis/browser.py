@@ -17,6 +17,7 @@ from PIL import Image
 from helpers.error_analysis.held_out import HeldOut
 from helpers.error_analysis.ranking import KEPT_COLUMNS
 from helpers.error_analysis.saliency import explain
+from helpers.error_analysis.wording import COLUMN_TITLES
 from helpers.evaluation.predictions import probability_column
 
 SIDE_PX, GAP_PX = 320, 6
@@ -124,7 +125,8 @@ class ErrorBrowser:
         reference, prediction = (f"{key} {self._names[key]}" for key in (case["y_true"], case["y_pred"]))
         shares = ", ".join(f"{key} {case[probability_column(key)]:.2f}" for key in self._names)
         known = {name: case.get(name) for name in ("level", *KEPT_COLUMNS)}
-        facts = "<br>".join(f"{name}: {escape(str(value))}" for name, value in known.items() if pd.notna(value))
+        told = {COLUMN_TITLES[name]: escape(str(value)) for name, value in known.items() if pd.notna(value)}
+        facts = "<br>".join(f"{title}: {value}" for title, value in told.items())
         title = "Wrong" if case["is_error"] else "Right"
         return (
             f'<div style="height:{SIDE_PX + GAP_PX}px;line-height:1.4"><b>{title}</b>: reference {reference}, '

@@ -31,6 +31,7 @@ CAUSES: Mapping[str, tuple[tuple[str, ...], Rule]] = MappingProxyType(
             lambda facts: (1 - _lowest_height(facts) - FRACTURE_LOSS).abs() <= BORDER,
         ),
         "fractured neighbour": (("neighbours_fractured",), lambda facts: facts["neighbours_fractured"] > 0),
+        "degenerative mimic": (("mimics",), lambda facts: facts["mimics"].fillna("") != ""),
         "plane beside the middle": (("offset_mm",), lambda facts: facts["offset_mm"].abs() > BESIDE_MM),
         "thick slice": (("SliceThickness",), lambda facts: facts["SliceThickness"] >= THICK_MM),
         "image ends in the crop": (("padded_fraction",), lambda facts: facts["padded_fraction"] > PADDED),

@@ -5,13 +5,12 @@ and seed. It has learned from its training part, which therefore lies closer tog
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
@@ -22,7 +21,7 @@ from torch import nn
 from helpers.error_analysis.clustered import ratio_of_sums
 from helpers.error_analysis.held_out import HeldOut
 from helpers.error_analysis.subgroups import MIN_PATIENTS, grouped
-from helpers.error_analysis.wording import with_interval
+from helpers.error_analysis.wording import COLUMN_TITLES, with_interval
 from helpers.study import EvaluationParams
 from helpers.training.stages import backbone_stages
 
@@ -105,35 +104,6 @@ def up_to_stage(network: nn.Module, stage: str, *, backbone: str) -> nn.Module:
     return nn.Sequential(*kept, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def principal_map(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two directions in which (N, D) features vary most: (N, 2) coordinates and the (2,) shares of variance."""
-    analysis = PCA(2, random_state=SEED).fit(features)
-    return analysis.transform(features), analysis.explained_variance_ratio_
-
-
-def describe_map(coordinates: np.ndarray, *, colourings: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """Where the groups of a map lie, and how far they spread.
-
-    Parameters
-    ----------
-    coordinates
-        (N, 2) places.
-    colourings
-        Title → N values.
-
-    Returns
-    -------
-    One row per title and value, for reading: images, mean and standard deviation along both components.
-    """
-    places = pd.DataFrame(coordinates, columns=["1st component", "2nd component"])
-    rows = []
-    for title, values in colourings.items():
-        for group, part in places.groupby(values.to_numpy()):
-            described = {name: f"{part[name].mean():.1f} ± {part[name].std(ddof=0):.1f}" for name in places}
-            rows.append({"coloured by": title, "group": group, "images": len(part), **described})
-    return pd.DataFrame(rows)
-
-
 def nearest_training(space: FeatureSpace, *, sample_ids: Sequence[str], n: int) -> pd.DataFrame:
     """The training images that the network finds most like some others, never of the same patient.
 
@@ -203,10 +173,11 @@ def probe_table(space: FeatureSpace, *, cohort: pd.DataFrame, params: Evaluation
     for column in PROBED:
         known = space.table.merge(cohort[["sample_id", *({column} & set(cohort))]], on="sample_id", how="left")
         values = grouped(known[column]) if column in known else pd.Series(np.nan, index=known.index)
-        patients_of = known.groupby(values)["PatientID"].nunique()
+        patients_of = known.groupby(values, observed=True)["PatientID"].nunique()
         kept = values.isin(patients_of.index[patients_of >= MIN_PATIENTS]).to_numpy()
         if values[kept].nunique() > 1:
-            rows.append({"column": column, **_probe(space.features[kept], known[kept], values[kept], params)})
+            read = _probe(space.features[kept], known[kept], values[kept], params)
+            rows.append({"column": COLUMN_TITLES[column], **read})
     return pd.DataFrame(rows, columns=["column", "values", "images", "read right", "most frequent value"])
 
 

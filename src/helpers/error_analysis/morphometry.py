@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from helpers.error_analysis.clustered import patient_codes, ratio_of_sums, resampled_metric
 from helpers.error_analysis.wording import with_interval
 from helpers.evaluation.baselines import baseline_predictions, linear_model
-from helpers.evaluation.comparison import compare
+from helpers.evaluation.comparison import Comparison, compare
 from helpers.evaluation.estimates import Bounds, Metric
 from helpers.evaluation.metric_table import p_in_words
 from helpers.evaluation.metrics import ratio
@@ -246,7 +246,7 @@ def _correlation(found: np.ndarray, true: np.ndarray, *, patients: pd.Series, pa
 def compare_measures(
     network: pd.DataFrame, *, readings: Mapping[str, pd.DataFrame], cohort: pd.DataFrame, splits: pd.DataFrame,
     classes: Sequence[str], params: EvaluationParams,
-) -> pd.DataFrame:  # fmt: skip
+) -> dict[str, Comparison]:  # fmt: skip
     """Does the network know more than some numbers tell? Logistic regression on them in the study's own folds.
 
     Parameters
@@ -266,25 +266,47 @@ def compare_measures(
 
     Returns
     -------
-    One row per reading, for reading: shares of images that are right by the network and by the numbers, and their
-    difference, paired by image, with intervals by patients resampled and the p value of an exchange of patients.
+    Name of each reading that could be learned from → shares of images that are right by the network and by the numbers,
+    and their difference, paired by image, with intervals by patients resampled.
     """
-    rows = []
+    found = {}
     for name, numbers in readings.items():
         answers = baseline_predictions(
             numbers.dropna(), model=linear_model(), cohort=cohort, splits=splits, classes=classes
         )
-        if answers.empty:
-            continue
-        found = compare(network, out_of_fold(answers, classes=classes), params=params)
-        rows.append(
-            {
-                "numbers": name,
-                "images": found.difference.n_samples,
-                "network right": with_interval(found.first, decimals=3),
-                "numbers right": with_interval(found.second, decimals=3),
-                "network minus numbers": with_interval(found.difference, decimals=3),
-                "p": p_in_words(found.p_value),
-            }
-        )
+        if len(answers):
+            found[name] = compare(network, out_of_fold(answers, classes=classes), params=params)
+    return found
+
+
+def comparison_rows(found: Mapping[str, Comparison]) -> pd.DataFrame:
+    """Result of `compare_measures` for reading: a row for each reading, with the p value of an exchange of patients."""
+    rows = [
+        {
+            "numbers": name,
+            "images": comparison.difference.n_samples,
+            "network right": with_interval(comparison.first, decimals=3),
+            "numbers right": with_interval(comparison.second, decimals=3),
+            "network minus numbers": with_interval(comparison.difference, decimals=3),
+            "p": p_in_words(comparison.p_value),
+        }
+        for name, comparison in found.items()
+    ]
     return pd.DataFrame(rows)
+
+
+def describe_comparisons(found: Mapping[str, Comparison]) -> str:
+    """The answer of `compare_measures` in a sentence for each reading; without any, that there is none."""
+    if not found:
+        return "No image of this cohort could be measured, so the network is compared with no numbers."
+    return "\n\n".join(_answer(name, comparison.difference) for name, comparison in found.items())
+
+
+def _answer(name: str, difference: Metric) -> str:
+    words = f"{name[0].upper()}{name[1:]}: the network"
+    points = f"{100 * difference.estimate:+.1f} points of {difference.n_samples} images"
+    if difference.ci_low is None or difference.ci_high is None:
+        return f"{words} cannot be compared with these numbers: {points}, and no interval."
+    low, high = 100 * difference.ci_low, 100 * difference.ci_high
+    verdict = "knows more than" if low > 0 else "knows less than" if high < 0 else "cannot be told apart from"
+    return f"{words} {verdict} these numbers, {points} ({low:+.1f} to {high:+.1f})."

@@ -22,6 +22,8 @@ GROUP_STYLES = (
     ("#0072B2", "o"), ("#D55E00", "^"), ("#009E73", "s"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"),
 )  # fmt: skip
 ROBUSTNESS_COLUMNS = 3
+#: An axis of error rates goes at least so far.
+LEAST_RATE = 0.2
 # How much of the image its saliency covers where it is strongest; rows of a gallery that the colour bar is as long as.
 COVER, BAR_ROWS = 0.6, 0.9
 NO_OUTLINES: Mapping[str, np.ndarray] = MappingProxyType({})
@@ -163,7 +165,9 @@ def plot_error_rates(rates: pd.DataFrame, *, overall: float) -> Figure:
     for label in axis.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() in set(rates["factor"]) else "normal")
     axis.tick_params(axis="y", length=0)
-    axis.set(xlim=(0, 1), ylim=(position - 0.5, -0.5), xlabel="Error rate with interval by patients resampled")
+    right = rates[["error_rate", "ci_high"]].max(axis=None)
+    axis.set(xlim=(0, min(1, max(1.1 * right, LEAST_RATE))), ylim=(position - 0.5, -0.5))
+    axis.set_xlabel("Error rate with interval by patients resampled")
     axis.xaxis.set_major_formatter(PercentFormatter(1))
     plt.close(figure)
     return figure
@@ -226,7 +230,9 @@ def plot_dependence(table: pd.DataFrame, *, class_names: Mapping[str, str]) -> F
     return figure
 
 
-def plot_feature_map(coordinates: np.ndarray, *, colourings: Mapping[str, pd.Series], shares: np.ndarray) -> Figure:
+def plot_feature_map(
+    coordinates: np.ndarray, *, colourings: Mapping[str, pd.Series], axis_names: tuple[str, str]
+) -> Figure:
     """The same map of all images once for each colouring; groups differ in colour and in marker.
 
     Parameters
@@ -236,8 +242,8 @@ def plot_feature_map(coordinates: np.ndarray, *, colourings: Mapping[str, pd.Ser
     colourings
         Title → N values. Missing ones and those beyond the `len(GROUP_STYLES)` most frequent are grey dots; where all
         are missing there is no map.
-    shares
-        (2,) shares of the variance that the axes hold.
+    axis_names
+        What the axes are.
     """
     colourings = {title: values for title, values in colourings.items() if values.notna().any()}
     figure, axes = plt.subplots(
@@ -252,9 +258,14 @@ def plot_feature_map(coordinates: np.ndarray, *, colourings: Mapping[str, pd.Ser
             axis.scatter(*coordinates[inside].T, s=12, color=colour, marker=marker, alpha=0.7, linewidth=0, label=group)
         axis.legend(title=title, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
         axis.locator_params(nbins=5)
-        axis.set(xlabel=f"1st component ({shares[0]:.0%} of variance)", ylabel=f"2nd component ({shares[1]:.0%})")
+        axis.set(xlabel=axis_names[0], ylabel=axis_names[1])
     plt.close(figure)
     return figure
+
+
+def component_names(shares: np.ndarray) -> tuple[str, str]:
+    """Names of two principal components that hold (2,) shares of the variance."""
+    return f"1st component ({shares[0]:.0%} of variance)", f"2nd component ({shares[1]:.0%})"
 
 
 def gallery_titles(rows: pd.DataFrame) -> list[str]:

@@ -17,11 +17,16 @@ from torch import Tensor, nn
 
 from helpers.error_analysis.held_out import HeldOut
 from helpers.error_analysis.pictures import reading_crops
+from helpers.study.errors import StudyError
 from helpers.training.stages import backbone_stages
 
 EXPLAINED_STAGE = "layer3"
 BATCH_SIZE = 32
 Report = Callable[[int, int], None]
+
+
+class SaliencyError(StudyError, ValueError):
+    """A network that cannot be explained."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,20 @@ def layer_cam(network: nn.Module, images: Tensor, *, layer: nn.Module, targets: 
 
 
 def explained_layer(network: nn.Module, *, backbone: str) -> nn.Module:
-    """The layer that is explained: the end of `EXPLAINED_STAGE`."""
-    return backbone_stages(network, name=backbone)[EXPLAINED_STAGE][-1]
+    """The layer that is explained: the end of `EXPLAINED_STAGE`.
+
+    Raises
+    ------
+    SaliencyError
+        If the network is not built in the stages of its backbone.
+    """
+    try:
+        return backbone_stages(network, name=backbone)[EXPLAINED_STAGE][-1]
+    except (AttributeError, LookupError, ValueError) as error:
+        raise SaliencyError(
+            f"LayerCAM explains the end of {EXPLAINED_STAGE}, which this network lacks: it is not built in the stages "
+            f"of {backbone}; train it with this version, or say in helpers.training.stages where its stages end"
+        ) from error
 
 
 def enlarge(cells: np.ndarray, *, size: int) -> np.ndarray:

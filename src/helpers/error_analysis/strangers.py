@@ -6,7 +6,7 @@ images that are turned by a quarter, or black for white, for ordinary ones. From
 validation images; planted strangers show what it finds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Self
@@ -29,6 +29,8 @@ STAGE, NEIGHBOUR = "layer3", 10
 FALSE_WARNINGS = 0.05
 SEED = 0
 LEAVES = 150
+#: Share of a bone window (250 of 1400 HU) at which air, fat, muscle, marrow, cortical bone and metal lie → grey on T1.
+TISSUES, T1_GREY = (0.0, 0.25, 0.35, 0.45, 0.75, 1.0), (0.05, 0.9, 0.4, 0.7, 0.05, 0.0)
 #: Simulated patients who are shown in other views; drawing one takes a tenth of a second.
 VIEWED = 20
 
@@ -80,6 +82,14 @@ def inverted(shares: np.ndarray) -> np.ndarray:
     return 1 - shares.clip(0, 1)
 
 
+def mri_like(shares: np.ndarray) -> np.ndarray:
+    """Grey values in the order of a T1-weighted MRI: fat and marrow bright, muscle between, cortical bone and air dark.
+
+    The places of the tissues are those of a bone window; MRI of the same spine would need a second scan.
+    """
+    return np.interp(shares, TISSUES, T1_GREY)
+
+
 def noise(shares: np.ndarray) -> np.ndarray:
     """Independent grey values."""
     return np.random.default_rng(SEED).random(shares.shape)
@@ -102,7 +112,13 @@ def photograph(shares: np.ndarray) -> np.ndarray:
 
 
 STRANGERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
-    {"turned by 90°": turned, "black for white": inverted, "noise": noise, "photograph-like texture": photograph}
+    {
+        "turned by 90°": turned,
+        "black for white": inverted,
+        "MRI-like contrast": mri_like,
+        "noise": noise,
+        "photograph-like texture": photograph,
+    }
 )
 
 
@@ -169,8 +185,8 @@ def novelty_table(known: Novelty, *, groups: Groups, params: EvaluationParams) -
 
     Returns
     -------
-    One row per group, for reading: images, share with a warning, and AUROC against the held-out images; intervals by
-    patients resampled.
+    One row per group, for reading: images, share with a warning, whether this is more than `FALSE_WARNINGS` beyond
+    chance, and AUROC against the held-out images; intervals by patients resampled.
     """
     tested = known.space.rows("test")
     own = known.score(known.space.features[tested]), known.space.table["PatientID"].iloc[tested]
@@ -184,9 +200,15 @@ def novelty_table(known: Novelty, *, groups: Groups, params: EvaluationParams) -
 
 def _warned(
     scores: np.ndarray, whose: pd.Series, *, known: Novelty, own: tuple[np.ndarray, pd.Series], params: EvaluationParams
-) -> dict[str, str | int]:
+) -> dict[str, str | int | bool]:
     warned = ratio_of_sums(scores > known.threshold, np.ones(len(scores)), patients=whose, params=params)
-    row = {"number": len(scores), "share with a warning": with_interval(warned, decimals=2), "AUROC": "–"}
+    is_unlike = warned.ci_low is not None and warned.ci_low > FALSE_WARNINGS
+    row = {
+        "number": len(scores),
+        "share with a warning": with_interval(warned, decimals=2),
+        "unlike the training images": is_unlike,
+        "AUROC": "–",
+    }
     if scores is own[0]:
         return row
     values, is_stranger = np.concatenate([own[0], scores]), np.repeat([False, True], [len(own[0]), len(scores)])
@@ -198,3 +220,22 @@ def _warned(
         undefined="a group is not drawn",
     )
     return row | {"AUROC": with_interval(auroc, decimals=3)}
+
+
+def warn_of_strangers(table: pd.DataFrame, *, names: Iterable[str]) -> str:
+    """A sentence for each external cohort that is unlike the training images; empty where there is none.
+
+    Parameters
+    ----------
+    table
+        Result of `novelty_table`, in which an external cohort is called so and by its name.
+    names
+        The external cohorts.
+    """
+    rows = table.set_index("images")
+    found = rows.loc[[f"external cohort {name}" for name in names]]
+    return "\n\n".join(
+        f"**Warning:** images of {name} are unlike those that the network has learned from (share with a warning "
+        f"{row['share with a warning']}). What it says of them rests on little."
+        for name, row in found[found["unlike the training images"]].iterrows()
+    )

@@ -16,12 +16,18 @@ from statsmodels.stats.multitest import multipletests
 from helpers.cohort.audit.confounds import ACQUISITION_COLUMNS, DEMOGRAPHIC_COLUMNS, acquisition_columns
 from helpers.cohort.audit.patients import age_years, is_numeric
 from helpers.error_analysis.clustered import patient_codes, ratio_of_sums
+from helpers.error_analysis.wording import COLUMN_TITLES
 from helpers.study import EvaluationParams
 
 MIN_IMAGES, MIN_PATIENTS = 20, 10
 #: More different numbers than this are put into thirds, of images.
 MAX_VALUES = 5
 OTHER_COLUMNS = ("level", "grade")
+# Both are applied when pixels are read, and gone from the table.
+APPLIED = ("RescaleSlope", "RescaleIntercept")
+NAMES = [name for name in (*DEMOGRAPHIC_COLUMNS, *OTHER_COLUMNS, *ACQUISITION_COLUMNS) if name not in APPLIED]
+#: A spread below this is that of rounding.
+ROUNDING = 1e-9
 COLUMNS = [
     "factor", "group", "images", "patients", "errors", "error_rate", "ci_low", "ci_high", "difference", "p", "p_holm",
 ]  # fmt: skip
@@ -34,9 +40,9 @@ class Subgroups:
     Attributes
     ----------
     table
-        One row per factor and group of at least `MIN_IMAGES` images and `MIN_PATIENTS` patients: factor, group,
-        images, patients, errors, error_rate with ci_low and ci_high by patients resampled, difference to the error
-        rate of all other images, p of it, and p_holm, corrected for all rows.
+        One row per factor and group of at least `MIN_IMAGES` images and `MIN_PATIENTS` patients: factor (as
+        `COLUMN_TITLES` calls it), group, images, patients, errors, error_rate with ci_low and ci_high by patients
+        resampled, difference to the error rate of all other images, p of it, and p_holm, corrected for all rows.
     too_small
         "factor: group" of those with fewer.
     unknown
@@ -63,54 +69,79 @@ def errors_by_subgroup(ranked: pd.DataFrame, *, cohort: pd.DataFrame, params: Ev
     params
         Section `evaluation` of the parameters: replicates, confidence and seed.
     """
-    tested = cohort.merge(ranked[["sample_id", "is_error"]], on="sample_id", validate="one_to_one")
-    names = [*DEMOGRAPHIC_COLUMNS, *OTHER_COLUMNS, *ACQUISITION_COLUMNS]
-    unknown = tuple(name for name in names if name not in tested or tested[name].isna().all())
-    varying = {*acquisition_columns(tested), *DEMOGRAPHIC_COLUMNS, *OTHER_COLUMNS}
-    rows, too_small, alike = [], [], []
-    for name in names:
-        if name in unknown:
-            continue
-        groups = grouped(tested[name])
-        if name not in varying or groups.nunique() < 2:
-            alike.append(name)
-            continue
-        for group in sorted(groups.dropna().unique()):
+    tested = with_errors(cohort, ranked=ranked)
+    unknown = [name for name in NAMES if name not in tested or tested[name].isna().all()]
+    groupings = known_groups(tested)
+    alike = [name for name in NAMES if name not in unknown and COLUMN_TITLES[name] not in groupings]
+    rows, too_small = [], []
+    for factor, groups in groupings.items():
+        for group in groups.cat.categories:
             inside = (groups == group).to_numpy()
             if inside.sum() < MIN_IMAGES or tested.loc[inside, "PatientID"].nunique() < MIN_PATIENTS:
-                too_small.append(f"{name}: {group}")
+                too_small.append(f"{factor}: {group}")
             else:
-                rows.append((name, group, *_compared(tested, inside=inside, params=params)))
-    return Subgroups(_corrected(pd.DataFrame(rows, columns=COLUMNS[:-1])), tuple(too_small), unknown, tuple(alike))
+                rows.append((factor, group, *_compared(tested, inside=inside, params=params)))
+    table = with_holm(pd.DataFrame(rows, columns=COLUMNS[:-1]))
+    return Subgroups(table, tuple(too_small), _titles(unknown), _titles(alike))
+
+
+def _titles(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(COLUMN_TITLES[name] for name in names)
+
+
+def with_errors(cohort: pd.DataFrame, *, ranked: pd.DataFrame) -> pd.DataFrame:
+    """The cohort table with `is_error` of every held-out sample."""
+    return cohort.merge(ranked[["sample_id", "is_error"]], on="sample_id", validate="one_to_one")
+
+
+def known_groups(tested: pd.DataFrame) -> dict[str, pd.Series]:
+    """The groups of every column that divides the images, see `grouped`, by the column's title."""
+    varying = {*acquisition_columns(tested), *DEMOGRAPHIC_COLUMNS, *OTHER_COLUMNS}
+    groupings = {COLUMN_TITLES[name]: grouped(tested[name]) for name in NAMES if name in tested and name in varying}
+    return {factor: groups for factor, groups in groupings.items() if groups.nunique() > 1}
 
 
 def grouped(values: pd.Series) -> pd.Series:
-    """The group of every image as text: ages in years and many different numbers in thirds, all else by value."""
+    """The group of every image: ages in years and many different numbers in thirds, all else by value.
+
+    Returns
+    -------
+    Categories in words, in their order, without those that no image has.
+    """
     if values.name == "PatientAge":
         values = values.map(age_years, na_action="ignore").astype(float)
     if is_numeric(values) and values.nunique() > MAX_VALUES:
         return _thirds(values.astype(float))
-    return values.map(lambda value: f"{value:g}" if isinstance(value, float) else str(value), na_action="ignore")
+    ordered = pd.Series(pd.Categorical(values), index=values.index)
+    return ordered.cat.rename_categories(lambda value: f"{value:g}" if isinstance(value, float) else str(value))
 
 
 def _thirds(values: pd.Series) -> pd.Series:
     low, high = values.quantile([1 / 3, 2 / 3])
-    names = {0: f"up to {low:g}", 1: f"{low:g} to {high:g}", 2: f"over {high:g}"}
-    codes = (values > low).astype(int) + (values > high).astype(int)
-    return codes.map(names).where(values.notna())
+    names = [f"up to {low:.4g}", f"{low:.4g} to {high:.4g}", f"over {high:.4g}"]
+    codes = np.where(values.isna(), -1, (values > low).astype(int) + (values > high))
+    return pd.Series(pd.Categorical.from_codes(codes, names), index=values.index).cat.remove_unused_categories()
 
 
 def _compared(tested: pd.DataFrame, *, inside: np.ndarray, params: EvaluationParams) -> Sequence[float]:
     """Counts, error rate with interval, difference to the rest and its p value, in the order of `COLUMNS`."""
     wrong = tested["is_error"].to_numpy(dtype=float)
-    rate = ratio_of_sums(wrong[inside], np.ones(inside.sum()), patients=tested["PatientID"][inside], params=params)
     difference = wrong[inside].mean() - wrong[~inside].mean() if not inside.all() else np.nan
     p_value = score_test(wrong, inside=inside, patients=tested["PatientID"])
+    return (*counted_errors(tested[inside], params=params), difference, p_value)
+
+
+def counted_errors(part: pd.DataFrame, *, params: EvaluationParams) -> Sequence[float]:
+    """Images, patients, errors, and the error rate with its interval by patients resampled, NaN for a single one."""
+    wrong = part["is_error"].to_numpy(dtype=float)
+    rate = ratio_of_sums(wrong, np.ones(len(part)), patients=part["PatientID"], params=params)
     limits = [np.nan if limit is None else limit for limit in (rate.ci_low, rate.ci_high)]
-    return (rate.n_samples, rate.n_patients, int(wrong[inside].sum()), rate.estimate, *limits, difference, p_value)
+    return (rate.n_samples, rate.n_patients, int(wrong.sum()), rate.estimate, *limits)
 
 
-def score_test(wrong: np.ndarray, *, inside: np.ndarray, patients: Sequence[str]) -> float:
+def score_test(
+    wrong: np.ndarray, *, inside: np.ndarray, patients: Sequence[str], given: np.ndarray | None = None
+) -> float:
     """Two-sided p value of no difference between a group and all other images, images of a patient being alike.
 
     Parameters
@@ -121,18 +152,27 @@ def score_test(wrong: np.ndarray, *, inside: np.ndarray, patients: Sequence[str]
         (N,) bool, the group.
     patients
         N patients.
+    given
+        (N, D) what is held fixed, by least squares, with a column of ones; None: the ones alone.
 
     Returns
     -------
     In [0, 1]; 1 where nothing differs, as without any error.
     """
-    scores = (inside - inside.mean()) * (wrong - wrong.mean())
+    fixed = np.ones((len(wrong), 1)) if given is None else given
+    scores = unexplained(inside, given=fixed) * unexplained(wrong, given=fixed)
     of_patients = np.bincount(patient_codes(patients), weights=scores)
     spread = np.sqrt((of_patients**2).sum())
-    return 1.0 if spread == 0 else float(2 * norm.sf(abs(of_patients.sum()) / spread))
+    return 1.0 if spread < ROUNDING else float(2 * norm.sf(abs(of_patients.sum()) / spread))
 
 
-def _corrected(table: pd.DataFrame) -> pd.DataFrame:
+def unexplained(values: np.ndarray, *, given: np.ndarray) -> np.ndarray:
+    """What least squares on (N, D) columns leave of (N,) values."""
+    return values - given @ np.linalg.lstsq(given, values.astype(float))[0]
+
+
+def with_holm(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its p values corrected for their number, as `p_holm`."""
     return table.assign(p_holm=multipletests(table["p"], method="holm")[1] if len(table) else [])
 
 
@@ -164,7 +204,7 @@ def _worst(table: pd.DataFrame, *, confidence: float) -> str:
     worst = table.loc[table["error_rate"].idxmax()]
     n_found = int((table["p_holm"] < 1 - confidence).sum())
     return (
-        f"The highest error rate is {worst['error_rate']:.1%}, of {worst['factor']} {worst['group']} "
+        f"The highest error rate is {worst['error_rate']:.1%}, of {worst['factor']}: {worst['group']} "
         f"({worst['errors']} of {worst['images']} images; p = {worst['p_holm']:.2g} after correction). "
         f"Of {len(table)} group{'s' if len(table) > 1 else ''} {n_found or 'none'} "
         f"differ{'' if n_found > 1 else 's'} from all other images beyond chance."

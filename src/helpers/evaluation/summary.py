@@ -305,9 +305,10 @@ def headline(metrics: Mapping) -> str:
     images, patients = overall["accuracy"]["n_samples"], overall["accuracy"]["n_patients"]
     majority = metrics["baseline"]["accuracy"]["estimate"]
     people = "1 patient" if patients == 1 else f"{patients} patients"
+    pictures = "1 image" if images == 1 else f"{images} images"
     caution = " So few patients allow no more than a first impression." if patients < FEW_PATIENTS else ""
     return (
-        f"Held-out accuracy is {percent_with_interval(overall['accuracy'], level=level)} on {images} images of "
+        f"Held-out accuracy is {percent_with_interval(overall['accuracy'], level=level)} on {pictures} of "
         f"{people}; balanced accuracy is {percent_with_interval(overall['balanced_accuracy'])}; always "
         f"answering the most frequent class would reach {100 * majority:.1f} %.{caution}"
     )

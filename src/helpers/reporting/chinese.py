@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from helpers.evaluation.baselines import HEIGHTS, METADATA, MOST_FREQUENT, START
 from helpers.reporting.record import RunRecord
 from helpers.reporting.start import KNOWN, starting_point
-from helpers.reporting.summary import MatrixRow, Summary, network_name
+from helpers.reporting.summary import MatrixRow, Summary, network_name, unbeaten
 
 CLASSES = {"compression": "压缩骨折", "burst": "爆裂骨折", "normal": "正常", "fracture": "骨折", "any fracture": "骨折"}
 STARTS = {
@@ -14,6 +15,12 @@ STARTS = {
     KNOWN["ct"].name: "以源自 CT 的权重作迁移学习",
     KNOWN["imagenet"].name: "以 ImageNet 权重作迁移学习",
     KNOWN["phantom"].name: "以模拟 CT 训练的权重作迁移学习",
+}
+RIVALS = {
+    MOST_FREQUENT: "最常见的类别",
+    METADATA: "采集参数、年龄和性别",
+    HEIGHTS: "椎体高度",
+    START: "未经训练的初始权重",
 }
 # What the English first screen says that the study is not; a line that is not here stays in English.
 CAVEATS = {
@@ -112,6 +119,8 @@ def _reading(record: RunRecord) -> Iterator[str]:
     metrics = record.metrics or {}
     if metrics:
         yield f"各类敏感度：{'；'.join(_sensitivities(metrics))}。"
+    if rivals := [f"{RIVALS[rival['rival']]}（{100 * rival['rival_value']:.1f}%）" for rival in unbeaten(metrics)]:
+        yield f"未能证明平衡准确率高于仅用{'、'.join(rivals)}的简单分类器。"
     for name, found in metrics.get("external", {}).items():
         yield _external(name, found)
 

@@ -23,17 +23,7 @@ def _limits(record: RunRecord) -> Iterator[str]:
         yield KNOWN_PATIENTS
     if noted := [name.replace("_", " ") for name, found in _verdicts(record) if found["status"] in ("warn", "fail")]:
         yield f"The audit found something to note: {listed(noted)}; what it is stands under Study flow."
-    if not (record.metrics and record.metrics["external"]):
-        yield (
-            "No external test: every test image comes from the same cohort as the training images. Another hospital's "
-            "images usually give lower numbers."
-        )
-    for cohort in study.external.external:
-        if cohort.times_scored > 1:
-            yield (
-                f"{cohort.name} was scored {cohort.times_scored} times, and settings were changed after its scores had "
-                f"been seen: it is no untouched test any more."
-            )
+    yield from _of_external_cohorts(record)
     yield f"Starting point: {starting_point(record).sentence()}"
     if len(study.training.seeds) == 1:
         yield "One training seed: the interval covers the choice of patients, not the chance in training."
@@ -41,6 +31,20 @@ def _limits(record: RunRecord) -> Iterator[str]:
     if {"compression", "burst"} <= names:
         yield "Class letters follow Yin et al. 2024; in the AO Spine system compression and burst are both of type A."
     yield "The images of Yin et al. 2024 are not available to us, so their published accuracy is not tested here."
+
+
+def _of_external_cohorts(record: RunRecord) -> Iterator[str]:
+    if not (record.metrics and record.metrics["external"]):
+        yield (
+            "No external test: every test image comes from the same cohort as the training images. Another hospital's "
+            "images usually give lower numbers."
+        )
+    for cohort in record.study.external.external:
+        if cohort.times_scored > 1:
+            yield (
+                f"{cohort.name} was scored {cohort.times_scored} times, and settings were changed after its scores had "
+                "been seen: it is no untouched test any more."
+            )
 
 
 def _verdicts(record: RunRecord) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -53,7 +53,7 @@ def _cohort(record: RunRecord) -> list[str]:
     if record.metrics:
         basis = record.metrics["cohort"]
         images, patients = counted(basis["n_samples"], "image"), counted(basis["n_patients"], "patient")
-        sentences.append(f"{images} of {patients} have a held-out prediction.")
+        sentences.append(f"Held-out predictions: {images} of {patients}.")
     if cohort.source in ("dicom", "verse"):
         sentences.append(_plane(record))
     if record.study.external.external:

@@ -6,7 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from helpers.reporting.notebooks import TEMPLATES
-from helpers.reporting.wording import unbroken
+from helpers.reporting.wording import code_spans, in_pieces, unbroken
 
 
 @cache  # templates are compiled once
@@ -19,7 +19,7 @@ def page_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["unbroken"] = unbroken
+    environment.filters |= {"unbroken": unbroken, "in_pieces": in_pieces, "code_spans": code_spans}
     return environment
 
 

@@ -16,7 +16,6 @@ OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "cohen_kappa", "w
 OF_CLASS = ("sensitivity", "specificity", "ppv", "npv", "f1", "auroc")
 OF_FOLD = ("accuracy", "balanced_accuracy", "macro_auroc")
 OF_FRACTURE = ("sensitivity", "specificity", "auroc")
-UNBROKEN_DASH = "\N{WORD JOINER}–\N{WORD JOINER}"
 
 
 @dataclass(frozen=True)
@@ -76,26 +75,20 @@ def result_tables(record: RunRecord) -> tuple[ResultTable, ...]:
 
 def _overall(metrics: Mapping[str, Any]) -> ResultTable:
     overall = metrics["overall"]
-    lines = tuple(_drawn(metric_title(name), overall[name]) for name in OVERALL if name in overall)
+    shown = {metric_title(name): overall[name] for name in OVERALL if name in overall}
     level = 100 * metrics["bootstrap"]["confidence"]
     return ResultTable(
         anchor="results-overall",
         title="All classes together",
-        caption=f"Held-out images, with {level:g} % intervals by patient",
-        columns=("Metric", "Estimate (interval)", "Stands on"),
-        lines=lines,
+        caption=f"{basis(overall['accuracy'])}, held out, with {level:g} % intervals by patient",
+        columns=("Metric", "Estimate (interval)"),
+        lines=tuple(Line(name, (_in_words(metric),), _interval(metric)) for name, metric in shown.items()),
         drawn=True,
     )
 
 
-def _drawn(name: str, metric: Mapping[str, Any]) -> Line:
-    return Line(name, (_in_words(metric), basis(metric)), _interval(metric))
-
-
 def _in_words(metric: Mapping[str, Any]) -> str:
-    """Estimate and interval; a narrow column breaks the line between the two, not inside the interval."""
-    words = with_interval(metric["estimate"], low=metric["ci_low"], high=metric["ci_high"])
-    return words.replace("–", UNBROKEN_DASH)
+    return with_interval(metric["estimate"], low=metric["ci_low"], high=metric["ci_high"])
 
 
 def _interval(metric: Mapping[str, Any]) -> Interval | None:

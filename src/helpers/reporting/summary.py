@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.evaluation import headline
-from helpers.evaluation.summary import percent_with_interval
+from helpers.evaluation.summary import FEW_PATIENTS, percent_with_interval
 from helpers.reporting.markup import Heading
 from helpers.reporting.record import RunRecord
 from helpers.reporting.start import starting_point
 from helpers.reporting.verdicts import Check, six_checks
 from helpers.reporting.wording import KNOWN_PATIENTS, basis, class_label, listed
 
-# Below so many patients, or above such a width of the interval, the report says in words how little the number shows.
-FEW_PATIENTS = 50
+# Above such a width of the interval, or below so many patients, the report says in words how little the number shows.
 WIDE_INTERVAL = 0.10
 
 
@@ -120,12 +119,15 @@ def _reading(record: RunRecord) -> Iterator[str]:
         yield _external_in_words(name, found)
 
 
-def _rivals_in_words(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """Answers without a network that this run is not shown to beat."""
+def unbeaten(metrics: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Answers without a network whose balanced accuracy this run is not shown to beat, as metrics.json has them."""
     compared = (metrics.get("comparisons") or {}).get("balanced_accuracy", [])
-    equal = [rival for rival in compared if rival["ci_low"] is not None and rival["ci_low"] <= 0]
-    if equal:
-        named = [f"{rival['rival']} ({100 * rival['rival_value']:.1f} %)" for rival in equal]
+    return tuple(rival for rival in compared if rival["ci_low"] is not None and rival["ci_low"] <= 0)
+
+
+def _rivals_in_words(metrics: Mapping[str, Any]) -> Iterator[str]:
+    named = [f"{rival['rival']} ({100 * rival['rival_value']:.1f} %)" for rival in unbeaten(metrics)]
+    if named:
         yield f"Not shown to have a better balanced accuracy than a simple classifier of {listed(named)}."
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.evaluation.summary import FEW_PATIENTS
 from helpers.reporting.markup import Heading, slug
 from helpers.reporting.record import RunRecord
-from helpers.reporting.wording import counted, listed
+from helpers.reporting.wording import basis, counted, listed
 
 STATUS_WORDS = {"fail": "problem found", "warn": "to note", "untested": "not tested", "pass": "no problem found"}
 STATUS_MARKS = {"fail": "✗", "warn": "!", "untested": "?", "pass": "✓"}
@@ -22,8 +23,22 @@ CALIBRATION_ANCHOR, EXTERNAL_ANCHOR = "results-calibration", "results-external"
 CHECKS = {
     "leakage": (("leakage",), "No patient, study, series or image lies in two parts of one fold."),
     "privacy": (("privacy", "burned_in_text", "file_names"), "No identifier found in headers, pixels or file names."),
-    "confounds": (("confounds", "demographics"), "Neither acquisition nor age and sex tell the class."),
+    "confounds": (
+        ("confounds", "demographics"),
+        "Neither a model of the acquisition nor one of age and sex tells the class.",
+    ),
     "labels": (("agreement", "label_conflicts"), "Readers agree, and no image carries two labels."),
+}
+# What a verdict asks, as the end of "Not tested: ".
+ASKS = {
+    "leakage": "whether training and test share anything",
+    "privacy": "identifiers in headers",
+    "burned_in_text": "text in the pixels",
+    "file_names": "file names",
+    "confounds": "whether the acquisition tells the class",
+    "demographics": "whether age and sex tell the class",
+    "agreement": "whether readers agree",
+    "label_conflicts": "whether an image carries two labels",
 }
 
 
@@ -146,7 +161,8 @@ def _audit_checks(record: RunRecord, *, headings: Sequence[Heading]) -> Iterator
         text = holds if all_hold else _of_verdict(found[worst])
         holding = [verdict["checked"] for verdict in found.values() if verdict["status"] == "pass"]
         if status == "untested" and holding:
-            word, text = "partly tested", f"{' '.join(holding)} Not tested: {worst}."
+            unknown = [ASKS[member] for member, verdict in found.items() if verdict["status"] == "untested"]
+            word, text = "partly tested", f"{' '.join(holding)} Not tested: {listed(unknown)}."
         yield Check.of(name, status, text, href=section_for(worst, headings=headings), word=word)
 
 
@@ -173,6 +189,9 @@ def _calibration(record: RunRecord) -> Check:
     if error["estimate"] is None:
         return _untested("calibration", str(error["note"]), href=f"#{CALIBRATION_ANCHOR}")
     by_chance = str(error["note"]).startswith("no more than chance")
+    if by_chance and error["n_patients"] < FEW_PATIENTS:
+        few = f"{basis(error)}: too few to tell miscalibration from chance."
+        return _untested("calibration", few, href=f"#{CALIBRATION_ANCHOR}")
     off = f"After scaling, probabilities are off by {100 * error['estimate']:.1f} points on average"
     text = f"{off}, {'no more' if by_chance else 'more'} than chance explains."
     return Check.of("calibration", "pass" if by_chance else "warn", text, href=f"#{CALIBRATION_ANCHOR}")

@@ -1,10 +1,14 @@
 """Small phrases that several parts of the report share: counts, lists, classes, numbers with intervals."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup, escape
+
 MINUS = "\N{MINUS SIGN}"
+NO_BREAK_SPACE, WORD_JOINER = "\N{NO-BREAK SPACE}", "\N{WORD JOINER}"
 SMALLEST_P = 0.001  # smaller ones are not told apart
 KNOWN_PATIENTS = "Images of one patient can lie in training and test: this accuracy is expected to be too high."
 
@@ -68,4 +72,22 @@ def _is_nothing(value: float | None) -> bool:
 
 def unbroken(text: str) -> str:
     """Keep each percent sign on the line of its number."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+    return text.replace(" %", f"{NO_BREAK_SPACE}%")
+
+
+def in_pieces(text: str) -> str:
+    """Let a narrow cell break its line between estimate, interval and p, and within none of them."""
+    return re.sub(r"\([^()]*\)|p [=<] \S+", lambda piece: _unbroken_piece(piece[0]), text)
+
+
+def _unbroken_piece(text: str) -> str:
+    return text.replace(" ", NO_BREAK_SPACE).replace("–", f"{WORD_JOINER}–{WORD_JOINER}")
+
+
+def code_spans(text: str) -> Markup:
+    """HTML of a text in which backticks mark code, as in docstrings; everything else is escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    spans = (Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts))
+    return Markup("").join(spans)

@@ -49,7 +49,7 @@ def test_a_scanner_per_class_fails(scanned, make_context):
     context = make_context(scanned)
     verdict = check_confounds(context)
     assert (verdict.status, verdict.found) == ("fail", 1)
-    assert "Manufacturer 1.00" in verdict.detail
+    assert "manufacturer 1.00" in verdict.detail
     first = confound_table(context).iloc[0]
     assert (first["column"], first["kind"]) == ("Manufacturer", "text")
     models = metadata_table(context).set_index("model")
@@ -63,20 +63,23 @@ def test_a_value_that_one_class_lacks_is_found(scanned, make_context):
     assert check_confounds(context).status != "pass"
     first = confound_table(context).iloc[0]
     assert (first["column"], first["kind"], first["n_missing"]) == ("KVP", "missing", 25)
-    assert "KVP (missing or not)" in check_confounds(context).detail
+    assert "tube voltage (kV), missing or not, " in check_confounds(context).detail
 
 
 def test_a_milder_link_warns(scanned, make_context):
     scanned["SliceThickness"] += 0.15 * (scanned["label"] == "A")
     verdict = check_confounds(make_context(scanned))
     assert verdict.status == "warn"
-    assert "SliceThickness" in verdict.detail
+    assert "slice thickness (mm)" in verdict.detail
 
 
 def test_age_that_tells_the_class_warns(scanned, make_context):
     scanned["PatientAge"] = scanned["label"].map({"A": "080Y", "B": "030Y", "C": "050Y"})
     context = make_context(scanned)
-    assert check_demographics(context).status == "warn"
+    verdict = check_demographics(context)
+    assert verdict.status == "warn"
+    assert "A model that sees age (years) and sex only" in verdict.detail
+    assert "Associated with the class: age (years) " in verdict.detail
     assert check_confounds(context).status == "pass"
 
 

@@ -14,6 +14,16 @@ def test_simulated_cohorts_point_to_their_datasheet(answers_of):
     assert "DATA.md" in answers["reference_standard"].text
 
 
+def test_why_a_cohort_was_made_is_known_of_the_simulated_one(make_run, answers_of):
+    folder = make_run(notebooks=0)
+    assert answers_of(folder)["purpose"].text.startswith("The images of Yin et al. 2024 are private")
+    assert answers_of(folder, card={"background": "Ours."})["purpose"].text == "Ours."
+
+
+def test_why_a_real_cohort_was_made_is_left_to_the_author(answers_of, real):
+    assert answers_of(cohort=real)["purpose"].status == Status.AUTHOR
+
+
 def test_where_real_images_come_from_is_left_to_the_author(answers_of, real):
     assert answers_of(cohort=real)["sources"].status == Status.AUTHOR
 

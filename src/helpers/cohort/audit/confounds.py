@@ -14,6 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from helpers.cohort.audit.associations import association
 from helpers.cohort.audit.metadata_model import MIN_PATIENTS_PER_CLASS, AurocEstimate, metadata_auroc
 from helpers.cohort.audit.patients import is_numeric, per_patient
+from helpers.cohort.audit.titles import COLUMN_TITLES
 from helpers.cohort.audit.verdicts import AuditContext, Verdict, counted
 from helpers.cohort.files.dicom import NUMBER_KEYWORDS, TEXT_KEYWORDS
 
@@ -154,17 +155,26 @@ def check_demographics(context: AuditContext) -> Verdict:
     found = _estimate(context, columns) if columns else None
     if found is None:
         return Verdict("untested", checked, 0, _why_untested(context.table, DEMOGRAPHIC_COLUMNS))
-    detail = f"A model that sees {' and '.join(columns)} only reaches {found}."
+    seen = " and ".join(COLUMN_TITLES[name] for name in columns)
+    detail = f"A model that sees {seen} only reaches {found}.{_linked_people(context)}"
     if found.ci_low <= WARN_ABOVE:
         return Verdict("pass", checked, 0, detail)
     return Verdict("warn", checked, len(columns), detail + " Compare the network with this, not with chance.")
 
 
+def _linked_people(context: AuditContext) -> str:
+    """Age or sex where it goes with the class, even though a model of both cannot tell it."""
+    tests = confound_table(context)
+    linked = tests[tests["column"].isin(DEMOGRAPHIC_COLUMNS) & (tests["p_holm"] < SIGNIFICANCE)]
+    return "" if linked.empty else _named(linked)
+
+
 def _named(linked: pd.DataFrame) -> str:
     if linked.empty:
         return " No single column is associated with the class after Holm's correction."
+    suffix = {"missing": ", missing or not,"}
     words = [
-        f"{row.column}{' (missing or not)' if row.kind == 'missing' else ''} {row.effect:.2f}"
+        f"{COLUMN_TITLES.get(row.column, row.column)}{suffix.get(row.kind, '')} {row.effect:.2f}"
         for row in linked.itertuples()
     ]
     return f" Associated with the class: {', '.join(words)} (effect from 0 to 1)."

@@ -38,6 +38,14 @@ def sources(evidence: Evidence) -> Answer:
     return reported(f"{read} {evidence.card.site}", "methods")
 
 
+def purpose(evidence: Evidence) -> Answer:
+    """Why the cohort was made."""
+    if evidence.card.background or not evidence.is_simulated:
+        return evidence.from_card("background")
+    why = "The images of Yin et al. 2024 are private, and no public set that we know of carries their three labels."
+    return reported(f"{why} More stands in {DATASHEET}.")
+
+
 def subsets(evidence: Evidence) -> Answer:
     """Whether all usable images were used."""
     patients = evidence.study.training.train_patients
@@ -231,7 +239,7 @@ def _part_name(name: str) -> str:
 QUESTIONS: Mapping[str, Question] = {
     question.__name__: question
     for question in (
-        sources, subsets, deidentification, missing_data, acquisition, reference_standard, reference_rationale,
+        sources, purpose, subsets, deidentification, missing_data, acquisition, reference_standard, reference_rationale,
         test_labels, agreement, sample_size, participants, parts, demographics, confounding, composition,
         data_availability, availability,
     )
