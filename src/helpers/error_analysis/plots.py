@@ -246,17 +246,20 @@ def plot_feature_map(
         What the axes are.
     """
     colourings = {title: values for title, values in colourings.items() if values.notna().any()}
-    figure, axes = plt.subplots(
-        1, len(colourings), figsize=(4 * len(colourings), 4.6), squeeze=False, layout="constrained"
-    )
-    for axis, (title, values) in zip(axes[0], colourings.items(), strict=True):
+    n_columns = min(2, len(colourings))  # with more beside each other, a page shows them too small
+    n_rows = -(-len(colourings) // 2)
+    figure = plt.figure(figsize=(4.6 * n_columns, 4.9 * n_rows), layout="constrained")
+    for place, (title, values) in enumerate(colourings.items(), start=1):
+        axis = figure.add_subplot(n_rows, n_columns, place)
         shown = sorted(values.value_counts().index[: len(GROUP_STYLES)])
         rest = ~values.isin(shown).to_numpy()
         axis.scatter(*coordinates[rest].T, s=8, color="#BBBBBB", marker=".")
         for group, (colour, marker) in zip(shown, GROUP_STYLES, strict=False):
             inside = (values == group).to_numpy()
             axis.scatter(*coordinates[inside].T, s=12, color=colour, marker=marker, alpha=0.7, linewidth=0, label=group)
-        axis.legend(title=title, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
+        axis.legend(
+            title=title, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, markerscale=2.5
+        )
         axis.locator_params(nbins=5)
         axis.set(xlabel=axis_names[0], ylabel=axis_names[1])
     plt.close(figure)
