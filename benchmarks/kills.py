@@ -10,7 +10,7 @@ was stopped; what the killed one had started must be gone by the next kill. Trai
 later moments fall into later stages; where all stages are finished, the next run does a stage afresh.
 
 The end must be equal, file by file: every artefact by its hash, and with it predictions and metrics, and nothing else
-may lie in the run folder. Both runs have folders of their own.
+may lie in the run folder; the same holds for the simulated images. Both runs have folders of their own.
 """
 
 import argparse
@@ -183,17 +183,17 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        calm, shaken = (new_project(Path(folder) / kind) for kind in ("calm", "shaken"))
+        projects = calm, shaken = [new_project(Path(folder) / kind) for kind in ("calm", "shaken")]
         if start(calm).wait() != 0:
             raise SystemExit("the undisturbed run failed")
-        runs = [project / "runs" / NAME for project in (calm, shaken)]
+        runs = [project / "runs" / NAME for project in projects]
         counts = shake(shaken, runs[1], planned=moments(runs[0], n=options.kills))
         if start(shaken).wait() != 0:
             raise SystemExit("the last run failed")
         predictions = [pd.read_parquet(run / "predictions.parquet") for run in runs]
         same = predictions[0].equals(predictions[1])
         metrics = len({(run / "metrics.json").read_bytes() for run in runs}) == 1
-        others = differences(*runs)
+        others = differences(*runs) + differences(*(project / "data" for project in projects))
     say(f"{dict(counts)}; predictions equal: {same}; metrics.json equal: {metrics}; other files that differ: {others}")
     return 0 if same and metrics and not others else 1
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from helpers.error_analysis import morphometry
 from helpers.error_analysis.morphometry import (
     BEND,
     MEASURES,
@@ -70,6 +71,13 @@ def test_of_three_planes_the_middle_one_is_measured():
     pd.testing.assert_frame_equal(
         measure_bodies(planes, spacing_mm=SPACING_MM), measure_bodies(planes[:, 1], spacing_mm=SPACING_MM)
     )
+
+
+def test_many_images_are_measured_as_few(monkeypatch):
+    images = np.stack([drawn(anterior=height) for height in np.linspace(18, 26, 5)])
+    whole = measure_bodies(images, spacing_mm=SPACING_MM)
+    monkeypatch.setattr(morphometry, "CHUNK", 2)
+    pd.testing.assert_frame_equal(measure_bodies(images, spacing_mm=SPACING_MM), whole)
 
 
 @settings(deadline=None, max_examples=40)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from helpers.reporting.export import export_run
 from helpers.study import Run
 
 # These name files on purpose, so that their owner can mend what is wrong; README and SECURITY.md say so.
@@ -83,6 +84,13 @@ def test_no_secret_is_anywhere_in_the_run(run, planted):
         if any(form in content for form in forms(value))
     }
     assert not found
+
+
+@pytest.mark.slow
+def test_no_secret_is_in_an_exported_copy(run, planted, tmp_path):
+    copy = export_run(run, tmp_path / "copy")
+    content = b"\n".join(path.read_bytes().lower() for path in copy.iterdir())
+    assert not [value for value in planted.values if any(form in content for form in forms(value))]
 
 
 @pytest.mark.slow

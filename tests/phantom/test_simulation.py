@@ -1,3 +1,4 @@
+import fcntl
 import hashlib
 import json
 from collections import Counter
@@ -12,7 +13,7 @@ from helpers.phantom import Correlation, PhantomSpec, plan_cohort, simulate_coho
 from helpers.phantom import simulation as simulation_module
 from helpers.phantom.anatomy import LEVEL_NORMS
 from helpers.phantom.segmentation import read_masks_png
-from helpers.phantom.simulation import LABELS, MARK, TRUTH, simulate_patient
+from helpers.phantom.simulation import LABELS, LOCK, MARK, TRUTH, simulate_patient
 from helpers.phantom.truth import STRUCTURES
 
 RATIOS = ("anterior_ratio", "middle_ratio", "posterior_ratio")
@@ -243,6 +244,28 @@ def test_a_failed_build_leaves_nothing_behind(tiny_spec, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         simulate_cohort(tiny_spec, tmp_path, report=fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_builds_is_not(tiny_spec, tmp_path):
+    abandoned, kept = (tmp_path / f".phantom-{'0' * 12}-{end}" for end in ("dead", "busy"))
+    for site in (abandoned, kept):
+        (site / "DICOM").mkdir(parents=True)
+        (site / LOCK).touch()
+    with (kept / LOCK).open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        cohort = simulate_cohort(tiny_spec, tmp_path)
+    assert sorted(tmp_path.iterdir()) == [kept, cohort]
+
+
+def test_a_site_is_held_while_it_is_built(tiny_spec, tmp_path):
+    def look(done, total):
+        if done:
+            (site,) = tmp_path.glob(".phantom-*")
+            with (site / LOCK).open() as stream, pytest.raises(BlockingIOError):
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    cohort = simulate_cohort(tiny_spec, tmp_path, report=look)
+    assert not (cohort / LOCK).exists()
 
 
 def test_progress_counts_up_to_all_images(tiny_spec, tmp_path):

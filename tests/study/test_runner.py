@@ -170,7 +170,7 @@ class TestFailure:
         with pytest.raises(StageError) as caught:
             run({"error_analysis": {"n_gallery": 3}})
         assert "05_error_analysis stopped: runs/default/notebooks/05_error_analysis.partial.ipynb" in str(caught.value)
-        assert str(caught.value).endswith(f"No space left on device\n{GO_ON}")
+        assert str(caught.value).endswith(f"No space left on device; free some space.\n{GO_ON}")
         partial.unlink()
         assert run({"error_analysis": {"n_gallery": 3}}).ran == ["05_error_analysis", "report"]
 
@@ -210,6 +210,7 @@ class TestFailure:
         ("MemoryError", "", True),
         ("_ArrayMemoryError", "Unable to allocate 8.00 TiB for an array with shape (1099511627776,)", True),
         ("RuntimeError", "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", True),
+        ("CellExecutionError", "", True),
         ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB", True),
         ("ValueError", "a memory of no class", False),
     ],

@@ -1,5 +1,7 @@
 """The simulated cohort as a folder: genuine DICOM files, labels, truth (a table and masks), a mark of completion."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import logging
@@ -34,6 +36,7 @@ MAX_IMAGES_PER_PATIENT = 4
 MIN_LEVELS = 4
 MARK = "phantom.json"
 LABELS, TRUTH = "labels.csv", "truth.parquet"
+LOCK = ".lock"
 #: Below this many images starting worker processes takes longer than it saves.
 _SERIAL_IMAGES = 24
 
@@ -184,7 +187,7 @@ def simulate_cohort(
     -------
     ``<folder>/phantom-<digest>`` with ``DICOM/<PatientID>/*.dcm``, ``masks/<PatientID>/*.png`` (see
     `helpers.phantom.segmentation`), ``labels.csv``, ``truth.parquet`` and, written last, ``phantom.json``. A folder
-    without that mark is incomplete and is built anew.
+    without that mark is incomplete and is built anew; what killed processes have left half-built is removed.
 
     Raises
     ------
@@ -197,16 +200,41 @@ def simulate_cohort(
         logger.info("reusing the simulated cohort %s", cohort)
         return cohort
     cohort.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{cohort.name}-", dir=cohort.parent))
-    try:
-        _build(spec, building, report=report or _no_report, workers=workers)
+    _remove_abandoned(cohort.parent)
+    with _building_site(cohort) as site:
+        _build(spec, site, report=report or _no_report, workers=workers)
         if cohort.exists():
             shutil.rmtree(cohort)
-        building.chmod(0o755)  # mkdtemp lets only its owner in
-        building.rename(cohort)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        site.chmod(0o755)  # mkdtemp lets only its owner in
+        site.rename(cohort)
+        (cohort / LOCK).unlink()
     return cohort
+
+
+@contextlib.contextmanager
+def _building_site(cohort: Path) -> Iterator[Path]:
+    """A locked folder beside ``cohort`` to be filled and renamed; gone at the end if it was not."""
+    site = Path(tempfile.mkdtemp(prefix=f".{cohort.name}-", dir=cohort.parent))
+    try:
+        with _locked(site):
+            yield site
+    finally:
+        shutil.rmtree(site, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the building sites below ``folder`` that nobody holds."""
+    for lock in folder.glob(f".phantom-*/{LOCK}"):
+        with contextlib.suppress(OSError), _locked(lock.parent):  # in use, or another user's
+            shutil.rmtree(lock.parent)
+
+
+@contextlib.contextmanager
+def _locked(site: Path) -> Iterator[None]:
+    """Hold a building site; the lock goes when the process does, however it ends."""
+    with (site / LOCK).open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def cohort_folder(spec: PhantomSpec, folder: str | os.PathLike[str]) -> Path:

@@ -23,7 +23,7 @@ from papermill.exceptions import PapermillExecutionError
 from helpers.study import stages
 from helpers.study.artefacts import record_study, remove_leftovers
 from helpers.study.display import PROGRESS_MIMETYPE
-from helpers.study.errors import GO_ON, StudyError
+from helpers.study.errors import GO_ON, REMEDIES, StudyError
 from helpers.study.params import Study
 from helpers.study.paths import project_folder, short_path
 from helpers.study.progress import Screen, duration
@@ -37,7 +37,8 @@ LOCK_FILE = ".lock"
 SPARE_MEMORY = (
     "lower training.batch_size, preprocessing.image_size, cohort.workers or study.jobs, or close other programs"
 )
-KERNEL_DIED = f"The kernel died without a word, which mostly means that the memory was used up: {SPARE_MEMORY}"
+WITHOUT_A_WORD = f"without a word, which mostly means that the memory was used up: {SPARE_MEMORY}"
+UNTOLD = "CellExecutionError"  # papermill's name for an error that the kernel had no memory left to describe
 
 
 class StageError(StudyError, RuntimeError):
@@ -238,18 +239,23 @@ def _execute_notebook(stage: Stage, study: Study, run_folder: Path, *, screen: S
     except PapermillExecutionError as error:
         raise StageError(_failure(_cause(error), stage=stage, partial=partial)) from error
     except DeadKernelError as error:
-        cause = f"{KERNEL_DIED}\nLast words of the kernel, if any: {short_path(log)}"
+        cause = f"The kernel died {WITHOUT_A_WORD}\nLast words of the kernel, if any: {short_path(log)}"
         raise StageError(_failure(cause, stage=stage, partial=partial)) from error
     except NoSuchKernel as error:
         raise StageError(f"{stage.key}: no Jupyter kernel called {KERNEL}; `make env` installs it") from error
     except OSError as error:
         where = f"{short_path(partial)}, the notebook as it is executed"
-        raise StageError(f"{stage.key} stopped: {where}, cannot be written: {error.strerror}\n{GO_ON}") from error
+        remedy = REMEDIES.get(error.errno, "look after the disk first")
+        raise StageError(
+            f"{stage.key} stopped: {where}, cannot be written: {error.strerror}; {remedy}.\n{GO_ON}"
+        ) from error
     partial.replace(final)
     log.unlink()
 
 
 def _cause(error: PapermillExecutionError) -> str:
+    if error.ename == UNTOLD:
+        return f"The cell failed {WITHOUT_A_WORD}"
     cause = f"{error.ename}: {error.evalue}"
     # NumPy calls it _ArrayMemoryError, torch a RuntimeError, and both say that they cannot allocate
     is_memory = "MemoryError" in error.ename or "allocate" in error.evalue
