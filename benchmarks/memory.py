@@ -65,6 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = new_project(Path(folder) / "project")
         for shared in ("data", "weights", "reports"):
+            (REPOSITORY / shared).mkdir(exist_ok=True)  # a link to nothing cannot be written to
             (project / shared).symlink_to(REPOSITORY / shared)
         for stage, peak in peaks(project, name=name, arguments=arguments).items():
             sys.stdout.write(f"{stage:18s} {peak / GIB:5.2f} GiB\n")
