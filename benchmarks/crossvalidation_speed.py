@@ -185,7 +185,8 @@ def study_seconds(part: Slice | PlainSlice, *, study: Study, frozen_seconds: flo
     step, given = part.step_seconds(), part.input_seconds()
     fitted = fits * params.epochs * train / params.batch_size * (step + given)
     predicted = fits * (params.epochs * validation + images) / PREDICT_BATCH * part.predict_seconds()
-    stored = images * (params.epochs + params.views) * frozen_seconds
+    versions = min(params.epochs, params.feature_versions)
+    stored = images * (versions + params.views) * frozen_seconds
     return {
         "training images/s": round(params.batch_size / (step + given), 1),
         "input": f"{given / (step + given):.1%}",

@@ -29,6 +29,7 @@ import papermill
 import pytest
 from distributed.cli import dask_scheduler, dask_worker
 from nbdime import nbdiffapp
+from nbdime.diffing.notebooks import reset_notebook_differ
 from nbformat.v4 import new_code_cell, new_notebook
 from papermill.__main__ import papermill as papermill_command
 
@@ -162,6 +163,13 @@ def execute(command: str) -> int | None:
     program, arguments = split_command(command)
     programs = {"study": cli.main, "nbdiff": nbdiffapp.main, "cp": lambda paths: int(not shutil.copy(*paths))}
     return programs[program](arguments)
+
+
+@pytest.fixture(autouse=True)
+def restore_nbdime() -> Iterator[None]:
+    """Options of nbdiff stay set for the process, and notebooks of runs are compared in it too."""
+    yield
+    reset_notebook_differ()
 
 
 class TestCommands:

@@ -2,7 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.error_analysis.feature_maps import describe_map, neighbour_map, principal_map, trust
+from helpers.error_analysis.feature_maps import (
+    MAPPED,
+    describe_map,
+    map_colourings,
+    neighbour_map,
+    pick_mapped,
+    principal_map,
+    trust,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +61,23 @@ def test_groups_apart_have_neighbours_of_their_own_and_mixed_ones_as_many_as_by_
     assert (table.loc["apart", "neighbours alike"] == 1).all()
     assert table.loc["mixed", "neighbours alike"].to_numpy() == pytest.approx(0.5, abs=0.1)
     assert table["by lot"].to_numpy() == pytest.approx(99 / 199)
+
+
+def test_all_images_are_mapped_unless_they_are_too_many():
+    assert pick_mapped(50).tolist() == list(range(50))
+    drawn = pick_mapped(3 * MAPPED)
+    assert len(np.unique(drawn)) == MAPPED
+    assert (np.diff(drawn) > 0).all()
+    assert np.mean(drawn) == pytest.approx(1.5 * MAPPED, rel=0.05)
+
+
+def test_images_are_coloured_by_what_is_known_of_them_whatever_the_order_of_tables():
+    table = pd.DataFrame({"sample_id": ["x", "y"], "label": ["A", "B"], "split": ["train", "test"]}, index=[7, 3])
+    cohort = pd.DataFrame({"sample_id": ["y", "z", "x"], "ManufacturerModelName": ["of y", "of z", "of x"]})
+    ranked = pd.DataFrame({"sample_id": ["z", "y"], "is_error": [False, True]})
+    found = {title: values.tolist() for title, values in map_colourings(table, cohort=cohort, ranked=ranked).items()}
+    assert found["class"] == ["A", "B"]
+    assert found["scanner"] == ["of x", "of y"]
+    assert found["held-out prediction"][1] == "wrong"
+    assert pd.isna(found["held-out prediction"][0])
+    assert "scanner" not in map_colourings(table, cohort=cohort[["sample_id"]], ranked=ranked)

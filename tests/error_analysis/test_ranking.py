@@ -3,7 +3,15 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from helpers.error_analysis import calibrated_out_of_fold, count_kinds, pick_correct, rank_predictions, ranked_errors
+from helpers.error_analysis import (
+    calibrated_out_of_fold,
+    count_kinds,
+    pick_correct,
+    pick_explained,
+    rank_predictions,
+    ranked_errors,
+)
+from helpers.error_analysis.ranking import EXPLAINED
 
 NAMES = {"A": "compression", "B": "burst", "C": "normal"}
 
@@ -75,3 +83,16 @@ def test_no_errors_gives_empty_tables(predictions):
     ranked = rank_predictions(perfect, cohort=pd.DataFrame({"sample_id": predictions["sample_id"], "level": None}))
     assert ranked_errors(ranked).empty
     assert count_kinds(ranked, class_names=NAMES).empty
+
+
+def test_all_are_explained_unless_they_are_too_many():
+    ranked = pd.DataFrame({"sample_id": [f"s{number}" for number in range(EXPLAINED + 500)], "y_pred": "A"})
+    few = ranked.head(40)
+    pd.testing.assert_frame_equal(pick_explained(few, shown=few.head(2)), few)
+    shown = ranked.iloc[[3, 2400]]
+    drawn = pick_explained(ranked, shown=shown)
+    assert len(drawn) == EXPLAINED
+    assert drawn["sample_id"].is_unique
+    assert set(shown["sample_id"]) <= set(drawn["sample_id"])
+    assert drawn["sample_id"].tail(100).tolist() != ranked["sample_id"][1900:2000].tolist()
+    pd.testing.assert_frame_equal(drawn, pick_explained(ranked, shown=shown))

@@ -140,7 +140,7 @@ def test_differences_are_written_with_their_p_value():
 def test_half_widths_fall_with_patients(measures, tmp_path):
     columns = {"n_patients": [50, 200], "half_width": [0.1, 0.05], "low": [0.08, 0.04], "high": [0.12, 0.06]}
     parts = [pd.DataFrame(columns).assign(measure=measure) for measure in measures]
-    curves = pd.concat(parts) if parts else pd.DataFrame(columns=["measure", *columns])
+    curves = pd.concat(parts) if parts else pd.DataFrame(columns=["measure", *columns], dtype=float)
     figure = plots.plot_half_width(curves, half_width=0.03)
     figure.savefig(tmp_path / "figure.png")
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]

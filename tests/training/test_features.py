@@ -111,7 +111,9 @@ def test_map_shape_is_that_of_the_stage(network, frozen):
         ({}, 3, "2792 passes instead of"),
         ({"frozen_stages": 0}, 0, "no stage is frozen"),
         ({"feature_cache_gb": 0.0}, 0, "would pass 0 GB"),
-        ({"epochs": 30, "feature_cache_gb": 1.5}, 20, "20 random versions"),
+        ({"epochs": 30, "feature_versions": 30, "feature_cache_gb": 1.5}, 20, "20 random versions"),
+        ({"epochs": 30}, 8, "8 random versions"),
+        ({"epochs": 30, "feature_versions": 1}, 1, "1 random version of each"),
     ],
 )
 def test_maps_are_stored_where_that_saves_work_and_fits(frozen, update, n_versions, reason):

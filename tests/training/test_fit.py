@@ -89,6 +89,21 @@ def test_resumed_equals_uninterrupted(samples, transform, params, tmp_path, stop
     assert torch.equal(whole.predict(np.arange(36)), resumed.predict(np.arange(36)))
 
 
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+@pytest.mark.parametrize("is_best", [True, False])
+def test_best_epoch_survives_in_a_checkpoint_of_the_last(samples, transform, params, tmp_path, is_best, ema_decay):
+    params = params.model_copy(update={"ema_decay": ema_decay})
+    fit, again = make_fit(samples, transform, params), make_fit(samples, transform, params)
+    fit._epoch(0, quiet)
+    if not is_best:
+        fit.history = [replace(fit.history[0], is_best=False)]
+        fit.best = {name: torch.full_like(tensor, 7) for name, tensor in fit.best.items()}
+    fit._save(tmp_path / "c.resume.safetensors", "d")
+    again._resume(tmp_path / "c.resume.safetensors", "d")
+    assert again.best.keys() == fit.best.keys()
+    assert all(torch.equal(tensor, fit.best[name]) for name, tensor in again.best.items())
+
+
 def test_checkpoint_of_other_settings_or_a_torn_one_is_not_used(samples, transform, params, tmp_path):
     file = tmp_path / "c.resume.safetensors"
     for content in (b"torn", None):

@@ -7,7 +7,14 @@ from helpers.error_analysis.combinations import describe_combinations, errors_by
 from helpers.error_analysis.dependence import mean_probabilities, probability_table
 from helpers.error_analysis.embedding import FeatureSpace, nearest_training, neighbour_gallery, probe_table
 from helpers.error_analysis.external import cached_cohorts, describe_shown, most_disputed
-from helpers.error_analysis.feature_maps import describe_map, neighbour_map, principal_map, trust
+from helpers.error_analysis.feature_maps import (
+    describe_map,
+    map_colourings,
+    neighbour_map,
+    pick_mapped,
+    principal_map,
+    trust,
+)
 from helpers.error_analysis.held_out import HeldOut
 from helpers.error_analysis.label_errors import doubt_table, rank_labels, review_list
 from helpers.error_analysis.localisation import localisation_table, localise, pick_typical, target_masks
@@ -25,6 +32,7 @@ from helpers.error_analysis.ranking import (
     calibrated_out_of_fold,
     count_kinds,
     pick_correct,
+    pick_explained,
     rank_predictions,
     ranked_errors,
 )
@@ -80,11 +88,14 @@ __all__ = [
     "most_disputed",
     "nearest_training",
     "neighbour_gallery",
+    "map_colourings",
     "neighbour_map",
     "novelty_table",
     "occlude",
     "pick_balanced",
     "pick_correct",
+    "pick_explained",
+    "pick_mapped",
     "pick_typical",
     "planted_groups",
     "planted_lists",

@@ -16,6 +16,38 @@ from sklearn.neighbors import NearestNeighbors
 NEIGHBOURS = 15
 PERPLEXITY = 30
 SEED = 0
+#: Images on a map at most: its trustworthiness needs the distance of each from each, and more dots hide each other.
+MAPPED = 2000
+
+
+def pick_mapped(n_images: int) -> np.ndarray:
+    """Positions of all images; of more than `MAPPED` those of so many, drawn by lot, in order."""
+    drawn = np.random.default_rng(SEED).permutation(n_images)[:MAPPED]
+    return np.sort(drawn)
+
+
+def map_colourings(table: pd.DataFrame, *, cohort: pd.DataFrame, ranked: pd.DataFrame) -> dict[str, pd.Series]:
+    """By what images on a map are coloured: class, part, whether the held-out prediction is wrong, and the scanner.
+
+    Parameters
+    ----------
+    table
+        N rows of the table of a `FeatureSpace`.
+    cohort
+        The cohort table; without the column ManufacturerModelName there is no scanner.
+    ranked
+        Result of `rank_predictions`.
+
+    Returns
+    -------
+    Title → N values.
+    """
+    facts = table[["sample_id", "label", "split"]].merge(ranked[["sample_id", "is_error"]], on="sample_id", how="left")
+    found = {"class": facts["label"], "part": facts["split"]}
+    found["held-out prediction"] = facts["is_error"].map({True: "wrong", False: "right"})
+    if "ManufacturerModelName" in cohort:
+        found["scanner"] = facts["sample_id"].map(cohort.set_index("sample_id")["ManufacturerModelName"])
+    return found
 
 
 def principal_map(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

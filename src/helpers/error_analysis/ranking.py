@@ -8,6 +8,9 @@ from helpers.evaluation import out_of_fold
 from helpers.evaluation.predictions import probability_column
 from helpers.evaluation.temperature import fit_temperatures, scaled_samples
 
+#: Images that are explained at most: their maps, masks and shares lie in memory together, half a megabyte for each.
+EXPLAINED = 2000
+SEED = 0
 KEPT_COLUMNS = ("PatientAge", "PatientSex", "ConvolutionKernel", "SliceThickness", "ManufacturerModelName")
 
 
@@ -76,3 +79,20 @@ def pick_correct(ranked: pd.DataFrame, *, n: int) -> pd.DataFrame:
     place_in_class = correct.groupby("y_true").cumcount()
     order = correct.assign(place=place_in_class).sort_values(["place", "y_true"], kind="stable")
     return order.drop(columns="place").head(n).reset_index(drop=True)
+
+
+def pick_explained(ranked: pd.DataFrame, *, shown: pd.DataFrame) -> pd.DataFrame:
+    """All of them; of more than `EXPLAINED` those that are shown, and as many others, drawn by lot, as make it that.
+
+    Parameters
+    ----------
+    ranked
+        Result of `rank_predictions`.
+    shown
+        Some of its rows, which are taken in any case.
+    """
+    if len(ranked) <= EXPLAINED:
+        return ranked
+    is_shown = ranked["sample_id"].isin(shown["sample_id"])
+    drawn = ranked[~is_shown].sample(max(0, EXPLAINED - int(is_shown.sum())), random_state=SEED)
+    return ranked[is_shown | ranked.index.isin(drawn.index)].reset_index(drop=True)

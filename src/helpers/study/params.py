@@ -223,6 +223,9 @@ class TrainingParams(Section):
     feature_cache_gb: float = Field(
         4.0, ge=0, description="largest disk space for stored outputs of the frozen stages; 0: always from pixels"
     )
+    feature_versions: int = Field(
+        8, ge=1, description="random versions of each image that are stored at most; the epochs take them in turn"
+    )
     head_units: int = Field(256, ge=8, le=4096)
     dropout: float = Field(0.3, ge=0, lt=1)
     input_size: int = Field(112, ge=32, le=1024, description="pixels cut from the cached image, at most its side")

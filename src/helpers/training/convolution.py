@@ -6,6 +6,8 @@ position's patch and multiplying once (Chellapilla, Puri & Simard 2006, "High pe
 for document processing") is up to twice as fast, and of equal result but for rounding.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -32,14 +34,33 @@ class SmallMapConv2d(nn.Conv2d):
 
     def _patches(self, maps: Tensor, *, height: int, width: int) -> Tensor:
         """(N, H, W, C) → (N, h, w, kernel rows * kernel columns * C), in the order of `channels_last` weights."""
-        (rows, columns), (down, right), (above, left) = self.kernel_size, self.stride, self.padding
+        above, left = self.padding
         padded = functional.pad(maps, (0, 0, left, left, above, above))
-        shifted = [
-            padded[:, row : row + down * height : down, column : column + right * width : right]
+        (rows, columns), (down, right) = self.kernel_size, self.stride
+        places = [
+            (slice(row, row + down * (height - 1) + 1, down), slice(column, column + right * (width - 1) + 1, right))
             for row in range(rows)
             for column in range(columns)
         ]
-        return torch.cat([part[:, :height, :width] for part in shifted], dim=-1)
+        return _Gathered.apply(padded, places)
+
+
+class _Gathered(torch.autograd.Function):
+    """Parts of maps side by side. As plain slices, the gradient of each part would be a whole map of its own."""
+
+    @staticmethod
+    def forward(context: Any, maps: Tensor, places: list[tuple[slice, slice]]) -> Tensor:
+        """(N, H, W, C) → (N, h, w, len(places) * C)."""
+        context.shape, context.places = maps.shape, places
+        return torch.cat([maps[:, rows, columns] for rows, columns in places], dim=-1)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Add the gradient of each part where it was taken from."""
+        gathered = gradient.new_zeros(context.shape)
+        for (rows, columns), part in zip(context.places, gradient.split(context.shape[-1], dim=-1), strict=True):
+            gathered[:, rows, columns] += part
+        return gathered, None
 
 
 def quicken_small_maps(stage: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 While stages are frozen, batch-norm statistics included, what they make of an image never changes. So each image is
 changed at random in a number of versions, each version passes the frozen stages once, and training starts from what is
-stored. With one version per epoch no network sees a version twice, as when it learns from pixels.
+stored. Epochs take the versions in turn: with fewer versions than epochs a network meets each several times.
 """
 
 import hashlib
@@ -10,9 +10,11 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
+from numpy.lib import format as array_format
 from torch import Generator, Tensor, nn
 
 from helpers.study.artefacts import write_atomic
@@ -52,7 +54,7 @@ def choose_route(
     Parameters
     ----------
     params
-        `frozen_stages`, `epochs`, `views` and `feature_cache_gb`.
+        `frozen_stages`, `epochs`, `feature_versions`, `views` and `feature_cache_gb`.
     n_images
         Images of the run, each of which every fit predicts.
     fit_sizes
@@ -63,8 +65,9 @@ def choose_route(
     if params.frozen_stages == 0:
         return Route(0, "every fit starts from pixels: no stage is frozen")
     room = int(params.feature_cache_gb * 1e9 // (n_images * image_bytes)) - params.views
-    n_versions = min(params.epochs, room)
-    if n_versions < min(FEW_VERSIONS, params.epochs):
+    wanted = min(params.epochs, params.feature_versions)
+    n_versions = min(wanted, room)
+    if n_versions < min(FEW_VERSIONS, wanted):
         return Route(0, f"every fit starts from pixels: stored maps would pass {params.feature_cache_gb:g} GB")
     direct = sum(
         params.epochs * (train + validation * params.views) + n_images * params.views for train, validation in fit_sizes
@@ -75,8 +78,8 @@ def choose_route(
     size = stored * image_bytes / 1e9
     return Route(
         n_versions,
-        f"frozen stages are passed once: {stored} passes instead of {direct}, {n_versions} random versions of each "
-        f"image, {size:.2g} GB on disk until training ends",
+        f"frozen stages are passed once: {stored} passes instead of {direct}, {n_versions} random "
+        f"version{'s' * (n_versions > 1)} of each image, {size:.2g} GB on disk until training ends",
     )
 
 
@@ -114,22 +117,21 @@ class FrozenFeatures:
         """Pass every version and view through the frozen stages of `network`; files that are there stay."""
         self.folder.mkdir(parents=True, exist_ok=True)
         frozen = nn.Sequential(*frozen_stages(network, params=transform.params)).eval().to(device)
-        versions = range(self.n_versions)
+        versions, n_images = range(self.n_versions), len(samples.images)
         for version in versions:
             report(f"frozen stages, version {version + 1}/{self.n_versions}")
             batches = augmented_version(samples, version=version, transform=transform)
-            self._write(version_name(version), _outputs(frozen, batches, params=transform.params, device=device))
+            maps = _outputs(frozen, batches, params=transform.params, device=device)
+            self._write(version_name(version), maps, n_images=n_images)
         for view in range(transform.params.views):
             batches = (_nth_view(part, view, transform=transform) for part in _chunks(samples))
-            self._write(view_name(view), _outputs(frozen, batches, params=transform.params, device=device))
+            maps = _outputs(frozen, batches, params=transform.params, device=device)
+            self._write(view_name(view), maps, n_images=n_images)
 
-    def _write(self, name: str, parts: Iterator[Tensor]) -> None:
+    def _write(self, name: str, parts: Iterator[Tensor], *, n_images: int) -> None:
         file = self.folder / f"{name}.npy"
-        if file.is_file():
-            return
-        maps = torch.cat([part.permute(0, 2, 3, 1).contiguous() for part in parts])
-        stored = (maps.view(torch.int16) if maps.dtype == torch.bfloat16 else maps).numpy()
-        write_atomic(file, lambda stream: np.save(stream, stored), flush=False)
+        if not file.is_file():
+            write_atomic(file, lambda stream: _save_parts(stream, parts, n_images=n_images), flush=False)
 
 
 def version_name(version: int) -> str:
@@ -180,6 +182,17 @@ def _chunks(samples: Samples) -> Iterator[np.ndarray]:
 
 def _nth_view(pixels: np.ndarray, number: int, *, transform: InputTransform) -> Tensor:
     return next(view for place, view in enumerate(transform.views(pixels)) if place == number)
+
+
+def _save_parts(stream: BinaryIO, parts: Iterator[Tensor], *, n_images: int) -> None:
+    """One array file of maps that come in parts, (n, C, h, w) each: all of them together may not fit in memory."""
+    for number, part in enumerate(parts):
+        maps = part.permute(0, 2, 3, 1).contiguous()
+        stored = (maps.view(torch.int16) if maps.dtype == torch.bfloat16 else maps).numpy()
+        if number == 0:
+            header = array_format.header_data_from_array_1_0(stored)
+            array_format.write_array_header_1_0(stream, header | {"shape": (n_images, *stored.shape[1:])})
+        stream.write(stored.data)
 
 
 def _outputs(

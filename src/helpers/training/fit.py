@@ -180,12 +180,11 @@ class Fit:
     def _validate(self, epoch: int, *, train_loss: float) -> None:
         rows = self.task.rows["validation"]
         targets = torch.from_numpy(self.samples.targets()[rows])
-        candidate = self.network if self.average is None else self.average.network
-        logits = self.inputs.logits(candidate, rows)
+        logits = self.inputs.logits(self._candidate, rows)
         validation_loss = self.loss.cross_entropy(logits.to(self.device), targets.to(self.device)).item()
         is_best = not self.history or validation_loss < min(record.validation_loss for record in self.history)
         if is_best:
-            self.best = {name: tensor.clone() for name, tensor in self._learned(candidate).items()}
+            self.best = self._copied()
         # balanced accuracy over the classes that the validation part holds
         score = recall_score(targets, logits.argmax(1), labels=targets.unique(), average="macro", zero_division=0)
         rate = self.optimizer.param_groups[-1]["lr"]
@@ -196,6 +195,14 @@ class Fit:
     def predict(self, rows: np.ndarray) -> Tensor:
         """(len(rows), K) float32 logits on the CPU, without augmentation."""
         return self.inputs.logits(self.network, rows)
+
+    @property
+    def _candidate(self) -> nn.Module:
+        """The network that is judged and kept."""
+        return self.network if self.average is None else self.average.network
+
+    def _copied(self) -> dict[str, Tensor]:
+        return {name: tensor.clone() for name, tensor in self._learned(self._candidate).items()}
 
     def _out_of_patience(self) -> bool:
         best = max((record.epoch for record in self.history if record.is_best), default=0)
@@ -208,7 +215,9 @@ class Fit:
             for name, tensor in state.items()
         }
         tensors = {f"network.{name}": tensor for name, tensor in self._learned(self.network).items()}
-        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()} | moments
+        tensors |= moments
+        if not self.history[-1].is_best:  # otherwise it is what is there already, and a quarter of the file
+            tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         if self.average is not None:
             average = self._learned(self.average.network)
             tensors |= {f"average.{name}": tensor.clone() for name, tensor in average.items()}
@@ -226,9 +235,9 @@ class Fit:
         tensors, history = state
         self.history = [EpochRecord(**record) for record in json.loads(history)]
         self.network.load_state_dict(_under(tensors, "network."), strict=False)
-        self.best = _under(tensors, "best.")
         if self.average is not None:
             self.average.network.load_state_dict(_under(tensors, "average."), strict=False)
+        self.best = _under(tensors, "best.") or self._copied()
         groups = self.optimizer.state_dict()["param_groups"]
         learned = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
