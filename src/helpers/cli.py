@@ -60,10 +60,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="study", description="Run the thoracolumbar fracture study.")
     parser.set_defaults(error_status=1)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="run the notebooks and build the report"))
+    _add_run_folder(commands)
+    _add_runs(commands)
+    _add_sweep(commands.add_parser("sweep", help="train variants of a study and compare them in one table"))
+    register = commands.add_parser(
+        "register-weights", help="keep a network trained on simulated images as the initialisation `phantom`"
+    )
+    register.add_argument("run", help="name in runs/, or a run folder, such as pretrain_phantom")
+    register.set_defaults(command=_register_weights)
+    _add_phantom(commands.add_parser("phantom", help="write a simulated CT cohort as DICOM files"))
+    return parser
 
-    run = commands.add_parser("run", help="run the notebooks and build the report")
-    run.add_argument("params", help="parameter file, for example params/default.yaml")
-    run.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.NAME=VALUE")
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    """The parameter file, and changes to it."""
+    parser.add_argument("params", help="parameter file, for example params/default.yaml")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.NAME=VALUE")
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    _add_study(run)
     stage_names = ", ".join(stage.key for stage in STAGES)
     part = run.add_mutually_exclusive_group()
     part.add_argument(
@@ -73,40 +90,27 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="run stages afresh even if they are up to date")
     run.set_defaults(command=_run)
 
+
+def _add_run_folder(commands: argparse._SubParsersAction) -> None:
+    """Commands about one study or one run folder."""
     check = commands.add_parser("check", help="validate a parameter file without running it")
-    check.add_argument("params")
-    check.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.NAME=VALUE")
+    _add_study(check)
     check.set_defaults(command=_check)
-
     status = commands.add_parser("status", help="show which stages of a run are up to date")
-    status.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
-    status.set_defaults(command=_status)
-
     report = commands.add_parser("report", help="build the report of a run again")
-    report.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
-    report.set_defaults(command=_report)
-
-    _add_runs(commands)
-
     export = commands.add_parser("export", help="write tables of a run that can be shared, without what identifies")
-    export.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
+    for parser, command in ((status, _status), (report, _report), (export, _export)):
+        parser.add_argument("run", nargs="?", default="default", help="name in runs/, or a run folder")
+        parser.set_defaults(command=command)
     export.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
-    export.set_defaults(command=_export)
 
-    sweep = commands.add_parser("sweep", help="train variants of a study and compare them in one table")
+
+def _add_sweep(sweep: argparse.ArgumentParser) -> None:
     sweep.add_argument("file", help="sweep file, for example params/ablation.yaml")
     sweep.add_argument("--only", metavar="ROW", help="train this row alone; the table still shows all")
     sweep.add_argument("--status", action="store_true", help="show which rows are up to date, and train none")
     sweep.add_argument("--strict", action="store_true", help="exit with 1 if any row fails, not only if all do")
     sweep.set_defaults(command=_sweep)
-
-    register = commands.add_parser(
-        "register-weights", help="keep a network trained on simulated images as the initialisation `phantom`"
-    )
-    register.add_argument("run", help="name in runs/, or a run folder, such as pretrain_phantom")
-    register.set_defaults(command=_register_weights)
-    _add_phantom(commands.add_parser("phantom", help="write a simulated CT cohort as DICOM files"))
-    return parser
 
 
 def _add_runs(commands: argparse._SubParsersAction) -> None:

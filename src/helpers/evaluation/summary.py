@@ -191,11 +191,6 @@ def evaluate(
     pooled = settings.resample(samples, classes=classes, stream=[POOLED_STREAM])
     majority = int(pooled.sample.confusion.sum(axis=1).argmax())
     normal = None if normal_class is None else classes.index(normal_class)
-    overall = overall_metrics(pooled)
-    if severity_order:
-        overall["weighted_kappa"] = weighted_kappa_metric(
-            pooled, ranks=[list(severity_order).index(k) for k in classes]
-        )
     by_fold = _by_fold(predictions, classes=classes, settings=settings)
     return Evaluation(
         class_names=MappingProxyType(dict(class_names)),
@@ -205,7 +200,7 @@ def evaluate(
         n_seeds=int(predictions.loc[predictions["split"] == "test", "seed"].nunique()),
         confusion=pooled.sample.confusion.astype(np.int64),
         row_fractions=row_fractions(pooled),
-        overall=overall,
+        overall=_overall(pooled, classes=classes, severity_order=severity_order),
         per_class={key: class_metrics(pooled, code) for code, key in enumerate(classes)},
         fracture_vs_normal={} if normal is None else class_metrics(pooled.against(normal), 0),
         per_fold={fold: overall_metrics(resampling) for fold, resampling in by_fold.items()},
@@ -217,6 +212,14 @@ def evaluate(
             predictions, class_names=class_names, normal_class=normal_class, pooled=pooled, prevalences=prevalences
         ),
     )
+
+
+def _overall(pooled: Resampling, *, classes: Sequence[str], severity_order: Sequence[str]) -> dict[str, Metric]:
+    """Metrics of all classes together, weighted kappa only where the classes have an order."""
+    overall = overall_metrics(pooled)
+    if severity_order:
+        overall["weighted_kappa"] = weighted_kappa_metric(pooled, ranks=[severity_order.index(key) for key in classes])
+    return overall
 
 
 def _check_parameters(settings: BootstrapSettings, *, class_names: Mapping[str, str], normal_class: str | None) -> None:
