@@ -27,6 +27,9 @@ study: $(STAMP) ## run the study, by default params/default.yaml
 test: $(STAMP) ## run all tests, on all cores
 	@$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
+coverage: $(STAMP) ## run all tests and list the lines of the helpers that none of them runs
+	@$(BIN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term-missing $(ARGS)
+
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
 

@@ -201,6 +201,7 @@ class TestCheck:
         assert (
             "training.weights: 'imagnet' is no file, and none of ct, imagenet, phantom, none" in capsys.readouterr().err
         )
+        assert cli.main(["check", "tiny.yaml", "--set", "training.weights=IMAGENET1K_V1"]) == 0
         (project / "mine.pt").touch()
         assert cli.main(["check", "tiny.yaml", "--set", "training.weights=mine.pt"]) == 0
 

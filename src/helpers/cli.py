@@ -19,6 +19,7 @@ from helpers.phantom import CLASS_KEYS, ORIENTATIONS, Correlation, PhantomSpec, 
 from helpers.study import ArtefactError, CohortParams, ExternalCohort, ParameterError, Run, load_study
 from helpers.study.artefacts import PARAMS_FILE
 from helpers.study.errors import GO_ON, StudyError, storage_fault
+from helpers.study.params import NAMED_WEIGHTS, is_named_weights
 from helpers.study.paths import project_file, short_path
 from helpers.study.progress import Screen
 from helpers.study.stages import STAGES, find_stage, fingerprints, partial_notebook, read_records, why_stale
@@ -26,7 +27,6 @@ from helpers.study.terminal import TextConsole
 
 #: Images per patient of a simulated cohort unless the user says how many patients.
 IMAGES_PER_PATIENT = 2
-NAMED_WEIGHTS = ("ct", "imagenet", "phantom", "none")
 INTERRUPTED = 130
 #: Exit status of a question about runs that could not be answered; 1 is a no.
 UNANSWERED = 2
@@ -190,8 +190,8 @@ def _check(options: argparse.Namespace, console: Console) -> int:
     for section, cohort in cohorts.items():
         _check_paths(cohort, where=f"{options.params}: {section}")
     weights = study.training.weights
-    if weights not in NAMED_WEIGHTS and not project_file(weights).is_file():
-        names = ", ".join(NAMED_WEIGHTS)
+    if not is_named_weights(weights) and not project_file(weights).is_file():
+        names = f"{', '.join(NAMED_WEIGHTS)}, or a torchvision enum such as IMAGENET1K_V1"
         raise ParameterError(f"{options.params}: training.weights: {weights!r} is no file, and none of {names}")
     for section, cohort in cohorts.items():
         if cohort.source != "phantom":

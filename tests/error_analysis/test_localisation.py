@@ -3,9 +3,18 @@ import pandas as pd
 import pytest
 
 from helpers.cohort.truth import Truth
-from helpers.error_analysis import SaliencyMaps, localisation_table, localise, pick_typical, target_masks
-from helpers.error_analysis.localisation import BODY, CANAL, FRACTURE, REGIONS, map_shares, over_others
+from helpers.error_analysis import (
+    SaliencyMaps,
+    describe_localisation,
+    localisation_table,
+    localise,
+    measure_localisation,
+    pick_typical,
+    target_masks,
+)
+from helpers.error_analysis.localisation import BODY, CANAL, FRACTURE, REGIONS, Localisation, map_shares, over_others
 from helpers.evaluation.bootstrap import patient_weights
+from helpers.evaluation.estimates import Metric
 from helpers.preprocessing import Field
 from helpers.study import EvaluationParams, PreprocessingParams
 
@@ -100,7 +109,9 @@ def test_no_maps_give_no_rows(tmp_path):
     masks = {BODY: np.zeros((0, 20, 20), dtype=bool)}
     found = localise(empty, masks=masks, truth=known_truth("", tmp_path), spacing_mm=1.0)
     assert found.empty
-    assert localisation_table(found, maps=empty, masks=masks, class_names=NAMES, params=PARAMS).empty
+    measured = measure_localisation(found, maps=empty, masks=masks, class_names=NAMES, params=PARAMS)
+    assert localisation_table(measured).empty
+    assert "nothing can be said" in describe_localisation(measured)
     assert pick_typical(found, n=4) == []
 
 
@@ -109,7 +120,8 @@ def test_table_has_a_row_for_each_class_and_region(quadrant, tmp_path):
     broken = np.stack([quadrant] * 3 + [np.zeros_like(quadrant)] * 3)
     masks = {BODY: np.stack([quadrant] * 6), FRACTURE: broken}
     found = localise(maps, masks=masks, truth=known_truth("AAACCC", tmp_path), spacing_mm=1.0)
-    table = localisation_table(found, maps=maps, masks=masks, class_names=NAMES, params=PARAMS)
+    measured = measure_localisation(found, maps=maps, masks=masks, class_names=NAMES, params=PARAMS)
+    table = localisation_table(measured)
     assert table[["class", "region", "images", "patients"]].to_numpy().tolist() == [
         ["A compression", BODY, 3, 2],
         ["C normal", BODY, 3, 2],
@@ -117,6 +129,41 @@ def test_table_has_a_row_for_each_class_and_region(quadrant, tmp_path):
     ]
     assert table["% of the area"].tolist() == ["25.0"] * 3
     assert table["× average map"].str.startswith("1.00").all()
+
+
+def measured(region: str, over_area: float, *over_average: float | None, name: str = "A compression") -> Localisation:
+    ratios = [Metric(over_area, None, None, None, 9, 5), Metric(*over_average, "percentile", 9, 5)]
+    share = Metric(0.2, None, None, None, 9, 5)
+    return Localisation(name, region, share, 0.1, *ratios, share, 0.1, 0.1)
+
+
+class TestDescribeLocalisation:
+    def test_maps_like_the_average_of_their_class_explain_no_image(self):
+        text = describe_localisation(
+            [
+                measured(BODY, 1.75, 1.01, 1.004, 1.02),
+                measured(BODY, 1.95, 1.0, 0.99, 1.01, name="B burst"),
+                measured(FRACTURE, 2.5, 1.0, 0.99, 1.01),
+                measured(CANAL, 9.0, 9.0, 8.0, 10.0),
+            ]
+        )
+        assert "in the vertebral body 1.75 to 1.95 times as much as an even map would" in text
+        assert "in the structures that break 2.50 times" in text
+        assert "1.00 to 1.01 times as much as the average map of their class" in text
+        assert "explain no single image" in text
+        assert "9.00" not in text
+
+    def test_maps_that_follow_their_image_are_named(self):
+        text = describe_localisation([measured(BODY, 2, 1.3, 1.1, 1.5), measured(FRACTURE, 2, 1.0, 0.9, 1.1)])
+        assert text.endswith("in: A compression, vertebral body (1.30 times).")
+
+    def test_few_patients_leave_it_open(self):
+        text = describe_localisation([measured(BODY, 2, 1.3, 0.8, 1.7)])
+        assert "not shown" in text
+        assert "hardly" not in text
+
+    def test_without_other_patients_there_is_nothing_to_compare_with(self):
+        assert "no average map" in describe_localisation([measured(BODY, 2, np.nan, None, None)])
 
 
 class TestOverOthers:

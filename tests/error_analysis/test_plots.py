@@ -131,6 +131,26 @@ def test_robustness_has_an_axis_for_each_change_and_a_line_at_the_notable_loss()
     np.testing.assert_allclose(drawn[0].lines[1].get_ydata(), 0.85)
 
 
+def robustness_axis(severities: list[float]):
+    columns = ["change", "unit", "severity", "estimate", "ci_low", "ci_high"]
+    rows = [("change", "unit", step, 0.8, 0.5, 1.0) for step in (0.0, *severities)]
+    return plot_robustness(pd.DataFrame(rows, columns=columns), notable_drop=0.05).axes[0]
+
+
+def test_severities_stand_at_their_true_places():
+    axis = robustness_axis([2.0, 5.0, 10.0])
+    assert axis.lines[0].get_xdata().tolist() == [0, 2, 5, 10]
+    assert axis.get_xticks().tolist() == [0, 2, 5, 10]
+
+
+def test_on_a_falling_scale_unchanged_images_stand_apart_and_first():
+    axis = robustness_axis([50.0, 20.0, 5.0])
+    assert [line.get_xdata().tolist() for line in axis.lines[:2]] == [[68], [50, 20, 5]]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["none", "50", "20", "5"]
+    left, right = axis.get_xlim()
+    assert left > 68 > 5 > right
+
+
 def test_map_is_drawn_once_for_each_colouring_that_is_known():
     coordinates = np.arange(16.0).reshape(8, 2)
     colourings = {

@@ -145,6 +145,9 @@ def test_half_widths_fall_with_patients(measures, tmp_path):
     figure.savefig(tmp_path / "figure.png")
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == [*measures, "wished for: ± 3 points"]
+    ticks = zip(figure.axes[0].get_yticks(), figure.axes[0].get_yticklabels(), strict=True)
+    for place, label in ticks:
+        assert float(label.get_text().rstrip("%").replace("−", "-")) == pytest.approx(100 * place, abs=0.05)
 
 
 def test_operating_point_lies_on_its_curve_beside_its_counts():

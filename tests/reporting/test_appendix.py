@@ -3,7 +3,6 @@
 import pytest
 
 from helpers.reporting.appendix import (
-    duration,
     environment_groups,
     moment,
     parameter_file,
@@ -46,14 +45,6 @@ def test_external_cohorts_are_listed_by_what_is_their_own(make_run):
 )
 def test_readable(value, expected):
     assert readable(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(4.25, "4.2 s"), (59.94, "59.9 s"), (60, "1 min 00 s"), (185.2, "3 min 05 s"), (4320, "1 h 12 min")],
-)
-def test_duration(seconds, expected):
-    assert duration(seconds) == expected
 
 
 def test_moment_is_utc():

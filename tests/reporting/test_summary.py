@@ -78,10 +78,8 @@ def test_a_rival_that_is_not_beaten_is_named(make_run, change_json):
     ]
     change_json(folder / "metrics.json", lambda metrics: metrics.update(comparisons={"balanced_accuracy": rivals}))
     (sentence,) = (line for line in summary_of(folder).reading if line.startswith("Not shown"))
-    assert (
-        sentence
-        == "Not shown to have a better balanced accuracy than a simple classifier of vertebral heights (90.0 %)."
-    )
+    assert "than a simple classifier of vertebral heights" in sentence
+    assert sentence.endswith("(90.0 %, the true ones, which only a simulation knows).")
 
 
 def test_small_cohort_is_told_what_its_interval_means(make_run):

@@ -19,9 +19,13 @@ def verdict(status, *, detail="Why. More."):
     return {"status": status, "checked": "It holds.", "found": 0, "detail": detail, "examples": []}
 
 
-def calibrated(note, *, estimate=0.026, n_patients=60):
-    error = {"estimate": estimate, "note": note, "n_samples": n_patients, "n_patients": n_patients}
-    return {"after scaling": {"answer given": {"calibration_error": error}}}
+def calibrated(note, *, of_burst="no more than chance: x", estimate=0.026, n_patients=60):
+    def asked(said):
+        error = {"estimate": estimate, "note": said, "n_samples": n_patients, "n_patients": n_patients}
+        return {"calibration_error": error}
+
+    ordinary = asked("no more than chance: x")
+    return {"after scaling": {"answer given": asked(note), "A": ordinary, "B": asked(of_burst), "C": ordinary}}
 
 
 def test_leakage_stands_first_then_problems_then_notes_then_what_holds(make_run):
@@ -116,6 +120,14 @@ class TestSixChecks:
         check = checks_of(folder)["calibration"]
         assert (check.status, check.href) == (status, "#results-calibration")
         assert check.text.endswith(words)
+
+    def test_a_class_whose_probabilities_are_off_is_named(self, make_run, change_json):
+        folder = make_run(notebooks=0)
+        found = calibrated("no more than chance: x", of_burst="more than chance: y")
+        change_json(folder / "metrics.json", lambda metrics: metrics.update(calibration=found))
+        check = checks_of(folder)["calibration"]
+        assert check.status == "warn"
+        assert check.text.endswith("Asked of single classes, those of burst are off by more than chance.")
 
     def test_few_patients_do_not_show_that_calibration_holds(self, make_run, change_json):
         folder = make_run(notebooks=0)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers.study import display
-from helpers.study.display import PROGRESS_MIMETYPE, ProgressLine, show_figure, show_table, track
+from helpers.study.display import PROGRESS_MIMETYPE, ProgressLine, show_figure, show_table
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -104,6 +104,11 @@ class TestTable:
     def test_truth_values_are_words(self):
         assert ">yes</td>" in html(show_table, pd.DataFrame({"x": [True]}))
 
+    def test_large_counts_are_grouped_and_years_are_not(self):
+        text = html(show_table, pd.DataFrame({"x": [23508032, 2024]}))
+        assert ">23,508,032</td>" in text
+        assert ">2024</td>" in text
+
     def test_lists_in_cells_are_shown(self):
         assert ">[1, 2]</td>" in html(show_table, pd.DataFrame({"x": [[1, 2]]}))
 
@@ -165,13 +170,3 @@ class TestProgress:
             "reading: 0/1000",
             "reading: 1000 files in 0 s",
         ]
-
-    def test_track_yields_all_items_and_ends_with_the_total(self):
-        items = []
-        outputs = shown(lambda: items.extend(track("abc", description="letters", total=3)))
-        assert items == ["a", "b", "c"]
-        assert outputs[-1].data["text/plain"] == "letters: 3/3 in 0 s"
-
-    def test_track_of_nothing(self):
-        outputs = shown(lambda: list(track([], description="letters", total=0)))
-        assert [output.data["text/plain"] for output in outputs] == ["letters: 0/0 in 0 s"]

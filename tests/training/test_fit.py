@@ -31,12 +31,12 @@ class StopHere(Exception):
     """Stands for a killed process."""
 
 
-def make_fit(samples: Samples, transform, params, rows=None) -> Fit:
+def make_fit(samples: Samples, transform, params, rows=None, device=CPU) -> Fit:
     torch.manual_seed(3)
     network = build_model(params, n_classes=3, initialisation=load_initialisation("none", backbone=params.backbone))
     rows = rows or {"train": np.arange(0, 24), "validation": np.arange(24, 30), "test": np.arange(30, 36)}
-    inputs = PixelInputs(samples, replace(transform, params=params), CPU)
-    return Fit(network, inputs=inputs, samples=samples, task=Task(0, 0, rows), params=params, device=CPU)
+    inputs = PixelInputs(samples, replace(transform, params=params), device)
+    return Fit(network, inputs=inputs, samples=samples, task=Task(0, 0, rows), params=params, device=device)
 
 
 def run(fit: Fit, tmp_path, report=quiet):
@@ -58,6 +58,17 @@ def test_overfits_eight_images(samples, transform, params, tmp_path):
     fit = make_fit(samples, transform, params, {"train": eight, "validation": eight, "test": eight})
     run(fit, tmp_path)
     assert (fit.predict(eight).argmax(1).numpy() == samples.targets()[:8]).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_answers_nearly_as_the_processor_does(samples, transform, params, tmp_path):
+    fits = [make_fit(samples, transform, params, device=torch.device(name)) for name in ("cpu", "cuda")]
+    for fit in fits:
+        run(fit, tmp_path)
+    answers = [fit.predict(np.arange(36)) for fit in fits]
+    assert {logits.device.type for logits in answers} == {"cpu"}
+    torch.testing.assert_close(answers[1].softmax(1), answers[0].softmax(1), atol=0.2, rtol=0)
 
 
 def test_same_seed_gives_equal_logits(samples, transform, params, tmp_path):

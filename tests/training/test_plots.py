@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from helpers.training.plots import plot_augmented, plot_history
 
@@ -19,6 +20,17 @@ def test_history_marks_the_kept_epoch_of_every_fit():
         if line.get_marker() == "o" and len(line.get_xdata()) == 1
     ]
     assert dots == [[2, 0.7], [1, 0.8]]
+
+
+@pytest.mark.parametrize(("losses", "shown"), [([60.0, 0.3], {"0.5", "1", "10", "50"}), ([1.3, 0.9], {"1"})])
+def test_one_early_leap_of_the_loss_leaves_the_rest_readable(losses, shown):
+    columns = {"fold": 0, "seed": 0, "train_loss": [1.1, 0.3], "validation_balanced_accuracy": 0.5, "is_best": True}
+    axis = plot_history(pd.DataFrame({"epoch": [0, 1], "validation_loss": losses, **columns})).axes[0]
+    axis.figure.canvas.draw()
+    low, high = axis.get_ylim()
+    ticks = zip(axis.get_yticks(), axis.get_yticklabels(), strict=True)
+    assert axis.get_yscale() == "log"
+    assert shown <= {label.get_text() for place, label in ticks if low <= place <= high}
 
 
 def test_augmented_versions_stand_beside_the_plain_crop():

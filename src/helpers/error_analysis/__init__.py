@@ -17,7 +17,14 @@ from helpers.error_analysis.feature_maps import (
 )
 from helpers.error_analysis.held_out import HeldOut
 from helpers.error_analysis.label_errors import doubt_table, rank_labels, review_list
-from helpers.error_analysis.localisation import localisation_table, localise, pick_typical, target_masks
+from helpers.error_analysis.localisation import (
+    describe_localisation,
+    localisation_table,
+    localise,
+    measure_localisation,
+    pick_typical,
+    target_masks,
+)
 from helpers.error_analysis.mimics import simulated_mimics
 from helpers.error_analysis.morphometry import (
     compare_measures,
@@ -70,6 +77,7 @@ __all__ = [
     "count_kinds",
     "describe_combinations",
     "describe_comparisons",
+    "describe_localisation",
     "describe_map",
     "describe_subgroups",
     "describe_shown",
@@ -85,6 +93,7 @@ __all__ = [
     "localise",
     "mean_probabilities",
     "measure_bodies",
+    "measure_localisation",
     "most_disputed",
     "nearest_training",
     "neighbour_gallery",

@@ -123,7 +123,7 @@ def describe_combinations(found: Combinations, *, confidence: float) -> str:
         return f"Two columns at once: no pair of columns has {least}, so no combination was looked at."
     n_differing = int((found.table["p_holm"] < 1 - confidence).sum())
     first = found.table.iloc[0]
-    rates = f"{first['error_rate']:.1%} wrong, {first['expected']:.1%} expected"
+    rates = f"{100 * first['error_rate']:.1f} % wrong, {100 * first['expected']:.1f} % expected"
     return (
         f"Two columns at once: of {found.n_pairs} pairs {found.n_large_enough} have {least}, and so "
         f"{found.n_tested} combinations were looked at. A combination that differs beyond chance from what its two "

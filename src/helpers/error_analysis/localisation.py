@@ -6,6 +6,7 @@ that of the area, and the average of the maps of the class. Pointing game: Zhang
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,8 @@ REGIONS = (BODY, FRACTURE, *list(STRUCTURES)[1:])
 FRACTURED = {"A": ("endplates",), "B": ("endplates", "posterior_wall", "fragment"), "C": ()}
 #: A peak counts as a hit this far beside a structure: thin ones are narrower than a map can point.
 REACH_MM = 3.0
+#: Maps that lie in a region this many times as much as the average map of their class notably follow the image.
+NOTABLE_EXCESS = 1.05
 
 Masks = Mapping[str, np.ndarray]
 
@@ -144,10 +147,50 @@ def _at_peaks(near: Sequence[np.ndarray], cells: np.ndarray) -> list[bool]:
     return [bool(reached.flat[values.argmax()]) for reached, values in zip(near, cells, strict=True)]
 
 
-def localisation_table(
+@dataclass(frozen=True)
+class Localisation:
+    """How the maps of one class lie towards one region.
+
+    Parameters
+    ----------
+    name
+        Key and name of the class.
+    region
+        One of `REGIONS`.
+    percent
+        Mean share of the maps within the region, in percent.
+    area
+        Mean share of the crop that it covers.
+    over_area, over_average
+        The mean share of the maps divided by that of an even map, and by that of the average map of other patients who
+        are rightly called the same.
+    hits
+        Share of the peaks within `REACH_MM` of the region.
+    hit_by_chance, hit_by_average
+        The same of the centre of any cell, and of the peak of the class's average map.
+    """
+
+    name: str
+    region: str
+    percent: Metric
+    area: float
+    over_area: Metric
+    over_average: Metric
+    hits: Metric
+    hit_by_chance: float
+    hit_by_average: float
+
+    @property
+    def follows_image(self) -> bool:
+        """Whether maps lie in the region by `NOTABLE_EXCESS` more than the average map, and that beyond chance."""
+        found = self.over_average
+        return found.estimate >= NOTABLE_EXCESS and found.ci_low is not None and found.ci_low > 1
+
+
+def measure_localisation(
     found: pd.DataFrame, *, maps: SaliencyMaps, masks: Masks, class_names: Mapping[str, str], params: EvaluationParams
-) -> pd.DataFrame:
-    """Mean shares by class and region, with intervals for which patients are resampled.
+) -> list[Localisation]:
+    """Mean shares by region and class, with intervals for which patients are resampled.
 
     Parameters
     ----------
@@ -159,45 +202,102 @@ def localisation_table(
         Class key → name, in reporting order.
     params
         Section `evaluation` of the parameters: replicates, confidence and seed.
-
-    Returns
-    -------
-    Table for reading. “× area” and “× average map” divide the mean share of the maps by that of an even map and of
-    the average map of other patients who are rightly called the same: above 1 in the latter, maps follow the image and
-    not its class alone. Peaks are set beside two that do not know the image: any cell's, and the average map's.
     """
-    rows = []
+    measured = []
     for region in masks:
         for key, name in class_names.items():
             part = found[(found["label"] == key) & (found["region"] == region)]
             if len(part):
                 shares, inside = map_shares(maps.maps[part["row"]]), masks[region][part["row"]]
                 over_average = over_others(shares, inside=inside, patients=part["PatientID"], params=params)
-                summary = _summary(part, over_average=over_average, params=params)
-                rows.append({"class": f"{key} {name}", "region": region, **summary})
-    return pd.DataFrame(rows)
+                measured.append(_measure(part, name=f"{key} {name}", over_average=over_average, params=params))
+    return measured
 
 
-def _summary(part: pd.DataFrame, *, over_average: Metric, params: EvaluationParams) -> dict[str, str | int]:
-    ones = np.ones(len(part))
-    percent = ratio_of_sums(
-        100 * part["map_share"], ones, patients=part["PatientID"], params=params, bounds=Bounds(upper=100)
+def _measure(part: pd.DataFrame, *, name: str, over_average: Metric, params: EvaluationParams) -> Localisation:
+    ones, resampled = np.ones(len(part)), {"patients": part["PatientID"], "params": params}
+    return Localisation(
+        name=name,
+        region=part["region"].iloc[0],
+        percent=ratio_of_sums(100 * part["map_share"], ones, bounds=Bounds(upper=100), **resampled),
+        area=part["area_share"].mean(),
+        over_area=ratio_of_sums(part["map_share"], part["area_share"], bounds=None, **resampled),
+        over_average=over_average,
+        hits=ratio_of_sums(part["hit"], ones, **resampled),
+        hit_by_chance=part["hit_by_chance"].mean(),
+        hit_by_average=part["hit_by_average"].mean(),
     )
-    over_area = ratio_of_sums(
-        part["map_share"], part["area_share"], patients=part["PatientID"], params=params, bounds=None
-    )
-    hits = ratio_of_sums(part["hit"], ones, patients=part["PatientID"], params=params)
+
+
+def localisation_table(measured: Sequence[Localisation]) -> pd.DataFrame:
+    """The result of `measure_localisation` for reading.
+
+    “× area” and “× average map” are `over_area` and `over_average`: above 1 in the latter, maps follow the image and
+    not its class alone. Peaks are set beside two that do not know the image: any cell's, and the average map's.
+    """
+    return pd.DataFrame([_readable(one) for one in measured])
+
+
+def _readable(one: Localisation) -> dict[str, str | int]:
     return {
-        "images": percent.n_samples,
-        "patients": percent.n_patients,
-        "% of the map": with_interval(percent, decimals=1),
-        "% of the area": f"{100 * part['area_share'].mean():.1f}",
-        "× area": with_interval(over_area, decimals=2),
-        "× average map": with_interval(over_average, decimals=2),
-        f"peak within {REACH_MM:g} mm": with_interval(hits, decimals=2),
-        "any cell": f"{part['hit_by_chance'].mean():.2f}",
-        "average map's peak": f"{part['hit_by_average'].mean():.2f}",
+        "class": one.name,
+        "region": one.region,
+        "images": one.percent.n_samples,
+        "patients": one.percent.n_patients,
+        "% of the map": with_interval(one.percent, decimals=1),
+        "% of the area": f"{100 * one.area:.1f}",
+        "× area": with_interval(one.over_area, decimals=2),
+        "× average map": with_interval(one.over_average, decimals=2),
+        f"peak within {REACH_MM:g} mm": with_interval(one.hits, decimals=2),
+        "any cell": f"{one.hit_by_chance:.2f}",
+        "average map's peak": f"{one.hit_by_average:.2f}",
     }
+
+
+def describe_localisation(measured: Sequence[Localisation]) -> str:
+    """What the table says of the body and of what is broken, in sentences for Markdown.
+
+    Parameters
+    ----------
+    measured
+        Result of `measure_localisation`.
+    """
+    asked = [one for one in measured if one.region in (BODY, FRACTURE)]
+    if not asked:
+        return "Without simulated truth, or without a right prediction, nothing can be said of where the maps lie."
+    amounts = {region: [one.over_area for one in asked if one.region == region] for region in (BODY, FRACTURE)}
+    (first, factor), *rest = [(region, _span(factors)) for region, factors in amounts.items() if factors]
+    others = "".join(f", and in the {region} {factor}" for region, factor in rest)
+    return f"Maps lie in the {first} {factor} as much as an even map would{others}. {_beyond_class(asked)}"
+
+
+def _beyond_class(asked: Sequence[Localisation]) -> str:
+    known = [one for one in asked if not np.isnan(one.over_average.estimate)]
+    if not known:
+        return "There is no average map of other patients to compare them with."
+    followed = [one for one in known if one.follows_image]
+    if followed:
+        named = "; ".join(f"{one.name}, {one.region} ({one.over_average.estimate:.2f} times)" for one in followed)
+        return (
+            f"They lie notably more there than the average map of their class, so follow the single image, in: {named}."
+        )
+    compared = (
+        f"But they lie there {_span([one.over_average for one in known])} as much as the average map of their class: "
+        f"nowhere at least {NOTABLE_EXCESS:g} times with an interval above 1."
+    )
+    if all(one.over_average.ci_high is not None and one.over_average.ci_high < NOTABLE_EXCESS for one in known):
+        reading = "So these maps follow the predicted class and hardly the single image, and explain no single image."
+    else:  # few patients: the intervals leave room for more
+        reading = (
+            "So it is not shown that these maps follow the single image: take none as an explanation of its image."
+        )
+    return f"{compared} **{reading}**"
+
+
+def _span(metrics: Sequence[Metric]) -> str:
+    """Smallest and largest of some factors in words."""
+    low, high = (f"{limit(metric.estimate for metric in metrics):.2f}" for limit in (min, max))
+    return f"{low} times" if low == high else f"{low} to {high} times"
 
 
 def over_others(shares: np.ndarray, *, inside: np.ndarray, patients: Iterable[str], params: EvaluationParams) -> Metric:

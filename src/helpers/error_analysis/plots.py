@@ -6,6 +6,7 @@ from types import MappingProxyType
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
@@ -22,6 +23,9 @@ GROUP_STYLES = (
     ("#0072B2", "o"), ("#D55E00", "^"), ("#009E73", "s"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"),
 )  # fmt: skip
 ROBUSTNESS_COLUMNS = 3
+BAND = "#56B4E9"
+# How far from a falling scale the unchanged images stand, as a share of its length.
+ASIDE = 0.4
 #: An axis of error rates goes at least so far.
 LEAST_RATE = 0.2
 # How much of the image its saliency covers where it is strongest; rows of a gallery that the colour bar is as long as.
@@ -55,7 +59,7 @@ def plot_saliency(
     outlines: Mapping[str, np.ndarray] = NO_OUTLINES,
     measure: str = "LayerCAM",
 ) -> Figure:
-    """Images with their saliency laid over, all on one scale, with a colour bar.
+    """Images with their saliency laid over, each map as a share of its own maximum, with a colour bar.
 
     Parameters
     ----------
@@ -93,7 +97,7 @@ def plot_saliency(
 
 
 def plot_saliency_pairs(images: np.ndarray, maps: Mapping[str, np.ndarray], *, titles: list[str]) -> Figure:
-    """Each image once for every method, side by side, on one scale.
+    """Each image once for every method, side by side; each map is a share of its own maximum.
 
     Parameters
     ----------
@@ -174,7 +178,7 @@ def plot_error_rates(rates: pd.DataFrame, *, overall: float) -> Figure:
 
 
 def plot_robustness(table: pd.DataFrame, *, notable_drop: float) -> Figure:
-    """Balanced accuracy against the severity of each change, with intervals.
+    """Balanced accuracy against the severity of each change, with intervals; severities stand at their true places.
 
     Parameters
     ----------
@@ -189,11 +193,8 @@ def plot_robustness(table: pd.DataFrame, *, notable_drop: float) -> Figure:
         n_rows, ROBUSTNESS_COLUMNS, figsize=(9, 2.5 * n_rows), sharey=True, squeeze=False, layout="constrained"
     )
     for axis, ((name, unit), part) in zip(axes.flat, groups, strict=False):
-        steps = np.arange(len(part))
-        axis.fill_between(steps, part["ci_low"], part["ci_high"], color="#56B4E9", alpha=0.35, linewidth=0)
-        axis.plot(steps, part["estimate"], color=INK, marker="o", markersize=4)
+        _draw_severities(axis, part)
         axis.axhline(part["estimate"].iloc[0] - notable_drop, color=INK, linewidth=0.8, linestyle=":")
-        axis.set_xticks(steps, ["none", *(f"{severity:g}" for severity in part["severity"].iloc[1:])])
         axis.set(title=name, xlabel=unit, ylim=(0, 1))
     for axis in axes[:, 0]:
         axis.set_ylabel("Balanced accuracy")
@@ -201,6 +202,23 @@ def plot_robustness(table: pd.DataFrame, *, notable_drop: float) -> Figure:
         axis.axis("off")
     plt.close(figure)
     return figure
+
+
+def _draw_severities(axis: Axes, part: pd.DataFrame) -> None:
+    """One change: each severity at its place on the axis, the unchanged images first, the strongest change last."""
+    severity = part["severity"].to_numpy(dtype=float)
+    falls = severity[1] > severity[-1]
+    places = severity.copy()
+    if falls:  # such a scale has no place for unchanged images: they stand apart, and no line joins them
+        places[0] = severity[1] + ASIDE * (severity[1] - severity[-1])
+        axis.invert_xaxis()
+    for rows in (slice(1), slice(1, None)) if falls else (slice(None),):
+        shown, at = part.iloc[rows], places[rows]
+        axis.plot(at, shown["estimate"], color=INK, marker="o", markersize=4)
+        axis.fill_between(at, shown["ci_low"], shown["ci_high"], color=BAND, alpha=0.35, linewidth=0)
+    if falls:  # a band of one place has no width
+        axis.vlines(places[0], part["ci_low"].iloc[0], part["ci_high"].iloc[0], color=BAND, alpha=0.6, linewidth=3)
+    axis.set_xticks(places, ["none", *(f"{value:g}" for value in severity[1:])])
 
 
 def plot_dependence(table: pd.DataFrame, *, class_names: Mapping[str, str]) -> Figure:

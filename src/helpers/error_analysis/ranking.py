@@ -94,5 +94,5 @@ def pick_explained(ranked: pd.DataFrame, *, shown: pd.DataFrame) -> pd.DataFrame
     if len(ranked) <= EXPLAINED:
         return ranked
     is_shown = ranked["sample_id"].isin(shown["sample_id"])
-    drawn = ranked[~is_shown].sample(max(0, EXPLAINED - int(is_shown.sum())), random_state=SEED)
+    drawn = ranked[~is_shown].sample(EXPLAINED - int(is_shown.sum()), random_state=SEED)
     return ranked[is_shown | ranked.index.isin(drawn.index)].reset_index(drop=True)

@@ -202,10 +202,20 @@ def _worst(table: pd.DataFrame, *, confidence: float) -> str:
     if table["errors"].sum() == 0:
         return f"No group has an error; {len(table)} groups were looked at."
     worst = table.loc[table["error_rate"].idxmax()]
-    n_found = int((table["p_holm"] < 1 - confidence).sum())
+    found = table[table["p_holm"] < 1 - confidence]
+    rate = f"{100 * worst['error_rate']:.1f} %"
     return (
-        f"The highest error rate is {worst['error_rate']:.1%}, of {worst['factor']}: {worst['group']} "
+        f"The highest error rate is {rate}, of {worst['factor']}: {worst['group']} "
         f"({worst['errors']} of {worst['images']} images; p = {worst['p_holm']:.2g} after correction). "
-        f"Of {len(table)} group{'s' if len(table) > 1 else ''} {n_found or 'none'} "
-        f"differ{'' if n_found > 1 else 's'} from all other images beyond chance."
+        f"Of {len(table)} group{'s' if len(table) > 1 else ''}, beyond chance: {_beyond_chance(found)}."
     )
+
+
+def _beyond_chance(found: pd.DataFrame) -> str:
+    """Groups with more and with fewer errors than all other images."""
+    has_more = found["difference"] > 0
+    more, fewer = (
+        ", ".join(rows["factor"] + ": " + rows["group"].astype(str)) or "none"
+        for rows in (found[has_more], found[~has_more])
+    )
+    return f"more errors than all other images in {more}; fewer in {fewer}"

@@ -191,7 +191,7 @@ def plot_paper_comparison(evaluation: Evaluation) -> Figure:
         _draw_sizes(axes, rows)
         axes.set_title(_part_title(part), loc="left", fontsize=FONT_SIZE + 1)
         axes.set_xlabel(f"Accuracy, {100 * evaluation.bootstrap.confidence:g} % interval")
-        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=None))
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure
@@ -286,7 +286,7 @@ def plot_risk_coverage(curve: pd.DataFrame, *, confidence: float) -> Figure:
         xlim=(0, 1), ylim=(0, None), xlabel="Share of images accepted, surest first", ylabel="Share answered wrong"
     )
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        axis.set_major_formatter(PercentFormatter(xmax=1, decimals=None))
     axes.legend(loc="upper left", frameon=True, fontsize=FONT_SIZE - 1)
     axes.set_title("Fewer errors when unsure images are left to a reader", loc="left", fontsize=FONT_SIZE + 1)
     return figure
@@ -387,7 +387,7 @@ def plot_half_width(curves: pd.DataFrame, *, half_width: float) -> Figure:
     axes.set(xscale="log", ylim=(0, None), xlabel="Patients in the study", ylabel="Half width of the interval")
     axes.set_xticks(curves["n_patients"].unique(), labels=[str(size) for size in curves["n_patients"].unique()])
     axes.minorticks_off()
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=None))
     axes.legend(frameon=True, fontsize=FONT_SIZE - 1)
     axes.set_title("More patients, narrower intervals", loc="left", fontsize=FONT_SIZE + 1)
     return figure

@@ -11,6 +11,7 @@ from helpers.reporting.discretion import discreet, discreet_study
 from helpers.reporting.record import RunRecord
 from helpers.study.artefacts import PARAMS_FILE
 from helpers.study.params import Section
+from helpers.study.progress import duration
 from helpers.study.stages import STAGES
 
 
@@ -109,16 +110,6 @@ def stage_rows(record: RunRecord) -> tuple[Row, ...]:
         for stage in STAGES
         if stage.is_notebook and stage.key in record.stages
     )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: "4.2 s", "3 min 05 s", "1 h 12 min"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def rerun_commands(record: RunRecord) -> str:

@@ -19,6 +19,10 @@ def _limits(record: RunRecord) -> Iterator[str]:
     yield "Not a medical device: not for diagnosis or any decision about a patient."
     if record.is_simulated:
         yield f"The cohort is simulated. {caution(study.cohort)}"
+        yield (
+            "The default settings were chosen on the project's default cohort, by its held-out images too. On that "
+            "cohort results may be a little better than on other patients simulated alike."
+        )
     if record.tests_known_patients:
         yield KNOWN_PATIENTS
     if noted := [name.replace("_", " ") for name, found in _verdicts(record) if found["status"] in ("warn", "fail")]:

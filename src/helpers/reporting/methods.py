@@ -218,6 +218,11 @@ def _augmentation(record: RunRecord) -> list[str]:
         sentences.append(f"Grey values were raised to a random power from {1 / highest:.3g} to {highest:.3g}.")
     if training.edge_share:
         sentences.append(f"{training.edge_share:.0%} of them ended in black above or below the vertebra.")
+    if training.frozen_stages and training.feature_versions < training.epochs:
+        sentences.append(
+            f"Of each image at most {training.feature_versions} random versions were stored, where that was cheaper "
+            "than to make new ones; the epochs took them in turn."
+        )
     mirrored = "Half of them were mirrored." if training.mirror else "No flips: front and back differ in anatomy."
     return [*sentences, mirrored, _views(training)]
 

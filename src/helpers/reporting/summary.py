@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.evaluation import headline
+from helpers.evaluation.baselines import HEIGHTS
 from helpers.evaluation.summary import FEW_PATIENTS, percent_with_interval
 from helpers.reporting.markup import Heading
 from helpers.reporting.record import RunRecord
@@ -114,7 +115,7 @@ def _reading(record: RunRecord) -> Iterator[str]:
             f"Least often recognised: {class_label(key, metrics['cohort']['class_names'])}, sensitivity "
             f"{percent_with_interval(weakest)} on {basis(weakest)}."
         )
-    yield from _rivals_in_words(metrics)
+    yield from _rivals_in_words(record)
     for name, found in metrics["external"].items():
         yield _external_in_words(name, found)
 
@@ -125,8 +126,12 @@ def unbeaten(metrics: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple(rival for rival in compared if rival["ci_low"] is not None and rival["ci_low"] <= 0)
 
 
-def _rivals_in_words(metrics: Mapping[str, Any]) -> Iterator[str]:
-    named = [f"{rival['rival']} ({100 * rival['rival_value']:.1f} %)" for rival in unbeaten(metrics)]
+def _rivals_in_words(record: RunRecord) -> Iterator[str]:
+    origin = {HEIGHTS: ", the true ones, which only a simulation knows"} if record.is_simulated else {}
+    named = [
+        f"{rival['rival']} ({100 * rival['rival_value']:.1f} %{origin.get(rival['rival'], '')})"
+        for rival in unbeaten(record.metrics)
+    ]
     if named:
         yield f"Not shown to have a better balanced accuracy than a simple classifier of {listed(named)}."
 

@@ -22,10 +22,13 @@ CALIBRATION_ANCHOR, EXTERNAL_ANCHOR = "results-calibration", "results-external"
 # Verdicts behind each check, and what may be said where all of them hold.
 CHECKS = {
     "leakage": (("leakage",), "No patient, study, series or image lies in two parts of one fold."),
-    "privacy": (("privacy", "burned_in_text", "file_names"), "No identifier found in headers, pixels or file names."),
+    "privacy": (
+        ("privacy", "burned_in_text", "file_names"),
+        "No identifier of a person found in headers, pixels or file names.",
+    ),
     "confounds": (
         ("confounds", "demographics"),
-        "Neither a model of the acquisition nor one of age and sex tells the class.",
+        "Models of the acquisition, and of age and sex, tell the class hardly better than chance.",
     ),
     "labels": (("agreement", "label_conflicts"), "Readers agree, and no image carries two labels."),
 }
@@ -188,13 +191,23 @@ def _calibration(record: RunRecord) -> Check:
     error = found["after scaling"]["answer given"]["calibration_error"]
     if error["estimate"] is None:
         return _untested("calibration", str(error["note"]), href=f"#{CALIBRATION_ANCHOR}")
-    by_chance = str(error["note"]).startswith("no more than chance")
+    by_chance = _is_by_chance(error)
     if by_chance and error["n_patients"] < FEW_PATIENTS:
         few = f"{basis(error)}: too few to tell miscalibration from chance."
         return _untested("calibration", few, href=f"#{CALIBRATION_ANCHOR}")
     off = f"After scaling, probabilities are off by {100 * error['estimate']:.1f} points on average"
     text = f"{off}, {'no more' if by_chance else 'more'} than chance explains."
-    return Check.of("calibration", "pass" if by_chance else "warn", text, href=f"#{CALIBRATION_ANCHOR}")
+    names = record.study.cohort.class_names
+    of_classes = [names[key] for key in names if not _is_by_chance(found["after scaling"][key]["calibration_error"])]
+    if of_classes:
+        text += f" Asked of single classes, those of {listed(of_classes)} are off by more than chance."
+    is_sound = by_chance and not of_classes
+    return Check.of("calibration", "pass" if is_sound else "warn", text, href=f"#{CALIBRATION_ANCHOR}")
+
+
+def _is_by_chance(error: Mapping[str, Any]) -> bool:
+    """Whether a calibration error can be chance; one that could not be measured is no evidence against that."""
+    return error["estimate"] is None or str(error["note"]).startswith("no more than chance")
 
 
 def _external(record: RunRecord) -> Check:

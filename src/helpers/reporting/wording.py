@@ -28,11 +28,11 @@ def p_in_words(value: float) -> str:
     return f"p < {SMALLEST_P}" if value < SMALLEST_P else f"p = {value:.3f}"
 
 
-def listed(parts: Sequence[str], *, last: str = "and") -> str:
+def listed(parts: Sequence[str]) -> str:
     """Join parts as in a sentence: "a, b and c"."""
     if len(parts) < 2:
         return "".join(parts)
-    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def class_label(key: str, names: Mapping[str, str]) -> str:

@@ -7,9 +7,8 @@ Progress rewrites one output in place: the executed notebook keeps only its last
 import base64
 import io
 import time
-from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 PROGRESS_MIMETYPE = "application/vnd.study.progress+json"
 REFRESH_S = 0.5
 FIGURE_ROWS = 120  # of the table behind a figure; it is folded, so that it may be longer than others
+GROUPED_FROM = 10_000  # whole numbers from here on are written 10,000; years are not
 
 _jinja = Environment(autoescape=True)
 _FIGURE = _jinja.from_string(
@@ -107,7 +107,9 @@ def _cell(value: Any, decimals: int) -> tuple[str, bool]:
         return ("yes" if value else "no"), False
     if not isinstance(value, Real):
         return str(value), False
-    return str(value) if isinstance(value, Integral) else f"{value:.{decimals}f}", True
+    if isinstance(value, Integral):
+        return (f"{value:,}" if abs(value) >= GROUPED_FROM else str(value)), True
+    return f"{value:.{decimals}f}", True
 
 
 class ProgressLine:
@@ -151,15 +153,3 @@ class ProgressLine:
         elapsed = time.monotonic() - self._started
         remaining = f", about {elapsed / done * (total - done):.0f} s left" if done and elapsed > 1 else ""
         self.show(f"{done}/{total}{remaining}")
-
-
-Item = TypeVar("Item")
-
-
-def track(items: Iterable[Item], *, description: str, total: int) -> Iterator[Item]:
-    """Yield `items` while one progress line counts them."""
-    line = ProgressLine(description)
-    for done, item in enumerate(items):
-        line.count(done, total)
-        yield item
-    line.count(total, total)

@@ -196,6 +196,14 @@ N_STAGES = 5
 THREE_WINDOWS = ((300.0, 1500.0), (50.0, 400.0), (0.0, 2000.0))
 
 
+NAMED_WEIGHTS = ("ct", "imagenet", "phantom", "none")
+
+
+def is_named_weights(weights: str) -> bool:
+    """Whether `training.weights` is a name, of this project or of a torchvision enum, and not a file."""
+    return weights in NAMED_WEIGHTS or re.fullmatch(r"DEFAULT|IMAGENET1K_\w+", weights) is not None
+
+
 class TrainingParams(Section):
     """Model, optimisation and augmentation (notebook 03)."""
 

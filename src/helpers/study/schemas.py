@@ -8,8 +8,8 @@ UNUSED = "unused"  # a training sample that a fit left out, see training.train_p
 _text = {"dtype": str, "nullable": False}
 
 
-def _positive(*, nullable: bool = False) -> pa.Column:
-    return pa.Column(float, pa.Check.gt(0), nullable=nullable, coerce=True)
+def _positive() -> pa.Column:
+    return pa.Column(float, pa.Check.gt(0), coerce=True)
 
 
 def _count() -> pa.Column:

@@ -21,7 +21,7 @@ class SmallMapConv2d(nn.Conv2d):
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, H, W) → (N, out_channels, h, w) in `channels_last`."""
         height, width = self._output_size(maps)
-        if maps.is_cuda or height * width > SMALL_MAP:
+        if maps.device.type != "cpu" or height * width > SMALL_MAP:
             return super().forward(maps)
         patches = self._patches(maps.permute(0, 2, 3, 1), height=height, width=width)
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)

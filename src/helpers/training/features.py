@@ -201,4 +201,4 @@ def _outputs(
     for images in (part for batch in batches for part in batch.split(PASS)):
         with torch.inference_mode(), autocast(device, params.precision):
             maps = frozen(images.to(device, memory_format=torch.channels_last)).cpu()
-        yield maps.clone()
+        yield maps

@@ -214,13 +214,12 @@ class Fit:
             for index, state in self.optimizer.state_dict()["state"].items()
             for name, tensor in state.items()
         }
-        tensors = {f"network.{name}": tensor for name, tensor in self._learned(self.network).items()}
-        tensors |= moments
+        tensors = moments | {f"network.{name}": tensor for name, tensor in self._learned(self.network).items()}
         if not self.history[-1].is_best:  # otherwise it is what is there already, and a quarter of the file
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         if self.average is not None:
             average = self._learned(self.average.network)
-            tensors |= {f"average.{name}": tensor.clone() for name, tensor in average.items()}
+            tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
         history = json.dumps([asdict(record) for record in self.history])
         # not flushed to disk: it survives the death of the process, and after a power cut a torn one is not used
         write_tensors(file, tensors, metadata={"digest": digest, "history": history}, flush=False)

@@ -77,10 +77,9 @@ def build_model(params: TrainingParams, *, n_classes: int, initialisation: Initi
     if not isinstance(network, ResNet):
         network.flatten = nn.Flatten()  # a ResNet's own forward pass flattens
     network.fc = _head(params, channels=2 * channels, n_classes=n_classes)
-    frozen = frozen_stages(network, params=params)
-    for stage in frozen:
+    for stage in frozen_stages(network, params=params):
         stage.requires_grad_(False)
-    for stage in list(backbone_stages(network, name=params.backbone).values())[len(frozen) :]:
+    for stage in learned_stages(network, params=params):
         quicken_small_maps(stage)
     return network.to(memory_format=torch.channels_last)
 
@@ -103,10 +102,14 @@ def frozen_stages(network: nn.Module, *, params: TrainingParams) -> list[nn.Sequ
     return list(backbone_stages(network, name=params.backbone).values())[: params.frozen_stages]
 
 
+def learned_stages(network: nn.Module, *, params: TrainingParams) -> list[nn.Sequential]:
+    """The stages after those."""
+    return list(backbone_stages(network, name=params.backbone).values())[params.frozen_stages :]
+
+
 def learned_part(network: nn.Module, *, params: TrainingParams) -> nn.Sequential:
     """What follows the frozen stages, up to and without the head: feature maps → (N, 2C). Shares the modules."""
-    stages = list(backbone_stages(network, name=params.backbone).values())
-    return nn.Sequential(*stages[params.frozen_stages :], network.avgpool, nn.Flatten())
+    return nn.Sequential(*learned_stages(network, params=params), network.avgpool, nn.Flatten())
 
 
 def learned_state(network: nn.Module, *, params: TrainingParams) -> dict[str, Tensor]:

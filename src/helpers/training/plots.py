@@ -4,7 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 TRAIN_COLOUR, VALIDATION_COLOUR = "#0072B2", "#D55E00"  # Okabe-Ito
 
@@ -52,7 +54,8 @@ def plot_history(history: pd.DataFrame) -> Figure:
     left.plot([], [], color=TRAIN_COLOUR, label="training")
     left.plot([], [], color=VALIDATION_COLOUR, ls="--", marker="o", label="validation, dot: kept")
     left.legend(frameon=False)
-    left.set(xlabel="epoch", ylabel="loss", title="Loss of every fit")
+    left.set(xlabel="epoch", ylabel="loss, logarithmic", title="Loss of every fit")
+    _spread_out(left)
     right.set(xlabel="epoch", ylabel="balanced accuracy", title="Validation balanced accuracy", ylim=(0, 1.02))
     for axis in (left, right):
         axis.xaxis.get_major_locator().set_params(integer=True)
@@ -60,3 +63,11 @@ def plot_history(history: pd.DataFrame) -> Figure:
     figure.tight_layout()
     plt.close(figure)
     return figure
+
+
+def _spread_out(axes: Axes) -> None:
+    """A logarithmic y axis with plain numbers: one early leap of the loss would flatten all else on an even one."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

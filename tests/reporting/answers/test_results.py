@@ -65,7 +65,9 @@ def test_calibration_that_was_not_measured_is_not_reported(make_run, answers_of,
     assert answers_of(folder)["calibration"].status == Status.ABSENT
     measured = {"as trained": {"all classes": {"calibration_error": {"estimate": 0.0769}}}}
     change_json(folder / "metrics.json", lambda metrics: metrics.update(calibration=measured))
-    assert answers_of(folder)["calibration"].text.endswith("expected calibration error 0.077.")
+    assert answers_of(folder)["calibration"].text.endswith(
+        "expected calibration error as trained, mean over classes, 0.077."
+    )
 
 
 def test_without_a_normal_class_sensitivities_stand_by_class(answers_of):

@@ -150,7 +150,7 @@ def _why_untested(table: pd.DataFrame, names: Sequence[str]) -> str:
 
 def check_demographics(context: AuditContext) -> Verdict:
     """Whether age and sex alone tell the class."""
-    checked = "Age and sex do not tell the class."
+    checked = "A model of age and sex tells the class hardly better than chance."
     columns = _people(context)
     found = _estimate(context, columns) if columns else None
     if found is None:

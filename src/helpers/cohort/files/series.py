@@ -105,7 +105,7 @@ def _cut(loaded: LoadedSeries | NotUsable, view: View, *, params: CohortParams) 
 
 def folder_headers(storage: Storage, folder: str) -> tuple[SliceHeader | NotUsable, ...]:
     """Headers of all files of a folder; those of the last folder are kept."""
-    return _folder_headers(storage, folder, _stamps(storage, folder))
+    return _headers(storage, _stamps(storage, folder))
 
 
 def _stamps(storage: Storage, folder: str) -> tuple[Stamp, ...]:
@@ -114,7 +114,7 @@ def _stamps(storage: Storage, folder: str) -> tuple[Stamp, ...]:
 
 
 @lru_cache(maxsize=1)
-def _folder_headers(storage: Storage, folder: str, stamps: tuple[Stamp, ...]) -> tuple[SliceHeader | NotUsable, ...]:
+def _headers(storage: Storage, stamps: tuple[Stamp, ...]) -> tuple[SliceHeader | NotUsable, ...]:
     return tuple(scan_headers(storage, [file for file, *_ in stamps]))
 
 
@@ -124,7 +124,7 @@ def _load_series(
 ) -> LoadedSeries | NotUsable:
     """Decode a series; a finding is returned, not raised, so that it is kept like a volume."""
     try:
-        return _decoded_series(storage, folder, series=series, found=_folder_headers(storage, folder, stamps))
+        return _decoded_series(storage, folder, series=series, found=_headers(storage, stamps))
     except NotUsable as finding:
         return finding
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from helpers.error_analysis.perturbations import PERTURBATIONS
 from helpers.evaluation.metrics import metric_title
 from helpers.reporting.answers.evidence import Answer, Evidence, Question, absent, inapplicable, reported, sentences
 from helpers.reporting.methods import BALANCE
@@ -153,7 +154,8 @@ def selection(evidence: Evidence) -> Answer:
     if evidence.record.model is None:
         return absent(NOT_TRAINED)
     return reported(
-        "Of each training the epoch with the best validation loss was kept; test images decided nothing in this run.",
+        "Of each training the epoch with the best validation loss was kept; test images decided nothing in this run. "
+        "How the project's default settings were chosen stands under Limits.",
         "03/how-the-fits-went",
     )
 
@@ -202,7 +204,8 @@ def robustness(evidence: Evidence) -> Answer:
     if not evidence.shows(place):
         return absent("Not in the notebooks of this run.")
     number = evidence.study.error_analysis.n_robustness
-    return reported(f"Up to {number} held-out images were made noisier, blurred or moved step by step.", place)
+    changes = listed([change.name for change in PERTURBATIONS])
+    return reported(f"Up to {number} held-out images were changed step by step: {changes}.", place)
 
 
 def explainability(evidence: Evidence) -> Answer:

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from helpers.evaluation import headline
+from helpers.evaluation.baselines import HEIGHTS
 from helpers.evaluation.summary import percent_with_interval
 from helpers.reporting.answers.evidence import Answer, Evidence, Question, absent, inapplicable, reported
 from helpers.reporting.answers.methods import NOT_EVALUATED
-from helpers.reporting.wording import class_label, counted, listed, percent
+from helpers.reporting.wording import basis, class_label, counted, listed, percent
 
 MAJORITY = "the most frequent class"
-HEIGHTS = "vertebral heights"
 
 
 def internal_test(evidence: Evidence) -> Answer:
@@ -54,12 +54,8 @@ def _external(evidence: Evidence, *, names: list[str]) -> Answer:
         return absent(NOT_EVALUATED)
     if not names:
         return absent("None: nothing is known of images from elsewhere.", "limits")
-    tested = [f"{name} ({_size(evidence.metrics['external'][name])})" for name in names]
+    tested = [f"{name} ({basis(evidence.metrics['external'][name])})" for name in names]
     return reported(f"Scored, never trained on: {listed(tested)}.", "04/external-cohorts")
-
-
-def _size(found: Mapping[str, Any]) -> str:
-    return f"{counted(found['n_samples'], 'image')} of {counted(found['n_patients'], 'patient')}"
 
 
 def external_differences(evidence: Evidence) -> Answer:
@@ -77,7 +73,9 @@ def calibration(evidence: Evidence) -> Answer:
         return absent("Calibration was not measured in this run.")
     error = found.get("as trained", {}).get("all classes", {}).get("calibration_error", {}).get("estimate")
     first = "Calibration curves, slope and intercept, Brier score"
-    return reported(f"{first}; expected calibration error {error:.3f}." if error is not None else f"{first}.", place)
+    if error is not None:
+        first = f"{first}; expected calibration error as trained, mean over classes, {error:.3f}"
+    return reported(f"{first}.", place)
 
 
 def failures(evidence: Evidence) -> Answer:
