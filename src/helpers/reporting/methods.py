@@ -75,7 +75,7 @@ def _plane(record: RunRecord) -> str:
 def _partition(record: RunRecord) -> list[str]:
     splits = record.study.splits
     share = percent(splits.validation_fraction)
-    stopping = f"{share} of the training patients were set apart for early stopping (split seed {splits.split_seed})."
+    stopping = f"{share} of the training patients were set apart to choose the epoch (split seed {splits.split_seed})."
     if splits.split_method == "predefined":
         stopping = f"Where it named no validation images, {stopping}"
     how = {
@@ -99,7 +99,7 @@ def _partition(record: RunRecord) -> list[str]:
     }
     return [
         f"{drawn[splits.split_method]}; this protocol leaks between training and test.",
-        f"{share} of the remaining images served early stopping (split seed {splits.split_seed}).",
+        f"{share} of the remaining images served to choose the epoch (split seed {splits.split_seed}).",
     ]
 
 

@@ -172,7 +172,9 @@ class SplitParams(Section):
     test_fraction: float = Field(0.2, gt=0, lt=0.9, description="patients of patient_holdout and temporal")
     site_column: str = Field("site", description="column of the cohort table for leave_one_site_out")
     test_images: int = Field(110, ge=1, description="held-out images of image_holdout (588/110 is inferred)")
-    validation_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the training part for early stopping")
+    validation_fraction: float = Field(
+        0.15, gt=0, lt=0.5, description="share of the training part that chooses the epoch"
+    )
     merge_linked_patients: bool = Field(
         False, description="keep patients on one side who share a study or (near-)identical images"
     )
